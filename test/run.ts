@@ -10,7 +10,9 @@ import process from 'node:process';
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
 const files = globSync('test/**/*.test.ts')
-  .filter((file) => wanted.length === 0 || wanted.some((place) => file.startsWith(place.replace(/^\.\//, ''))))
+  .filter(
+    (file) => wanted.length === 0 || wanted.some((place) => file.startsWith(place.replace(/^\.\//, ''))),
+  )
   .toSorted();
 
 if (files.length === 0) {
