@@ -1,0 +1,21 @@
+/** Names that are written on objects. What relay and operator must agree on stands in ARCHITECTURE.md. */
+export const GROUP = 'wavry.dev';
+export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}` as const;
+export const KIND = 'WavryRelay';
+export const PLURAL = 'wavryrelays';
+
+export const Label = {
+  fleet: 'wavry.dev/fleet',
+  relay: 'wavry.dev/relay',
+  revision: 'wavry.dev/revision',
+} as const;
+
+export const Annotation = {
+  /** On a relay's Deployment: when the operator decided that it drains (RFC 3339). */
+  drainingSince: 'wavry.dev/draining-since',
+  /** On a relay's pod, a file in its control directory: `true` or `false`. */
+  draining: 'wavry.dev/draining',
+  /** On a relay's pod, a file in its control directory: one `ip:port` a line. */
+  endpoints: 'wavry.dev/endpoints',
+} as const;

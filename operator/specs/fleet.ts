@@ -1,0 +1,32 @@
+import type { WavryRelaySpec } from '../api/spec.ts';
+import { SIZE_PROFILES } from '../api/size.ts';
+
+/** What every builder of a fleet's objects needs to know of it. */
+export interface Fleet {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly spec: WavryRelaySpec;
+  /** Image of relays whose spec names none: that of the operator's own release. */
+  readonly defaultImage: string;
+}
+
+/** What one relay of the fleet is asked to carry, from its size and its own limits. */
+export interface Capacity {
+  readonly cpu: string;
+  readonly memory: string;
+  readonly workers: number;
+  readonly maxSessions: number;
+  readonly maxThroughputMbps: number;
+}
+
+export function capacityOf(spec: WavryRelaySpec): Capacity {
+  const profile = SIZE_PROFILES[spec.size];
+  return {
+    cpu: profile.cpu,
+    memory: profile.memory,
+    workers: profile.workers,
+    maxSessions: spec.limits?.maxSessions ?? profile.maxSessions,
+    maxThroughputMbps: spec.limits?.maxThroughputMbps ?? profile.maxThroughputMbps,
+  };
+}
