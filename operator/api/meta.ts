@@ -9,6 +9,8 @@ export const Label = {
   fleet: 'wavry.dev/fleet',
   relay: 'wavry.dev/relay',
   revision: 'wavry.dev/revision',
+  /** On a relay's pod, patched: its own UID, so that a Service can select just this pod. */
+  pod: 'wavry.dev/pod',
 } as const;
 
 export const Annotation = {

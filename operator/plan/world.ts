@@ -1,0 +1,157 @@
+import type { Condition, RelayStatus, WavryRelayStatus } from '../api/status.ts';
+import type { AppliedObject } from '../specs/object.ts';
+import type { Fleet } from '../specs/fleet.ts';
+
+/**
+ * What the operator sees of one WavryRelay, gathered from informer stores and polls: plain values, so that the same
+ * world always gives the same plan. Times are Unix milliseconds.
+ */
+export interface World {
+  readonly nowMs: number;
+  readonly fleet: ObservedFleet;
+  readonly relays: readonly ObservedRelay[];
+  readonly pods: readonly ObservedPod[];
+  readonly nodes: ReadonlyMap<string, ObservedNode>;
+  /** Latest poll of each pod, by pod UID; absent when it was never asked. */
+  readonly polls: ReadonlyMap<string, Poll>;
+  /** Services that give pods an address, by the UID of the pod they belong to. */
+  readonly endpointServices: ReadonlyMap<string, ObservedService>;
+  /** Host ports that relays of other fleets hold: how many each. */
+  readonly portsElsewhere: ReadonlyMap<number, number>;
+  /** Registry of this fleet's Master, when it could be read lately; by relay id. */
+  readonly master: ReadonlyMap<string, MasterEntry> | undefined;
+  /** Objects of ours as they are in the cluster, `kind/name` each, with who owns them. */
+  readonly owned: ReadonlyMap<string, ObservedObject>;
+  /** Kinds that this cluster doesn't know: their CRD is missing. */
+  readonly unknownKinds: ReadonlySet<string>;
+  /** What went wrong when the last plan of this resource was applied, by `kind/name`. */
+  readonly failures: ReadonlyMap<string, string>;
+  /** Problems with Secrets and ConfigMaps that the spec refers to. */
+  readonly referenceProblems: readonly string[];
+  /** Whether this resource may start moving relays to a new revision now (--max-concurrent-rollouts). */
+  readonly mayRollOut: boolean;
+}
+
+export interface ObservedFleet extends Fleet {
+  readonly generation: number;
+  readonly createdMs: number;
+  readonly deleting: boolean;
+  readonly status: WavryRelayStatus | undefined;
+}
+
+/** A Deployment of one. */
+export interface ObservedRelay {
+  readonly name: string;
+  readonly uid: string;
+  readonly revision: string;
+  readonly port: number;
+  readonly createdMs: number;
+  readonly deleting: boolean;
+  readonly drainingSinceMs: number | undefined;
+  /** Somebody else changed what the operator applied (`rollout restart`, `set image`, `scale`). */
+  readonly foreignChange: string | undefined;
+  /** Why its ReplicaSet can't make a pod: quota, admission … */
+  readonly replicaFailure: string | undefined;
+}
+
+export interface ObservedPod {
+  readonly name: string;
+  readonly uid: string;
+  readonly relay: string;
+  readonly createdMs: number;
+  readonly node: string | undefined;
+  readonly podIP: string | undefined;
+  readonly hostIP: string | undefined;
+  readonly phase: string;
+  readonly ready: boolean;
+  readonly terminating: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Why it isn't running: Unschedulable, ErrImagePull, CrashLoopBackOff … with the message Kubernetes gives. */
+  readonly waiting: { readonly reason: string; readonly message: string } | undefined;
+  readonly restarts: number;
+}
+
+export interface ObservedNode {
+  readonly name: string;
+  readonly notReadySinceMs: number | undefined;
+  readonly externalIPs: readonly string[];
+  readonly internalIPs: readonly string[];
+}
+
+/** What a relay said of itself in `/health`, checked and bounded: it is untrusted. */
+export interface Poll {
+  /** When it last answered; 0 when it never did. */
+  readonly answeredMs: number;
+  readonly error: string | undefined;
+  readonly state: 'starting' | 'serving' | 'draining' | 'drained' | undefined;
+  readonly registered: boolean;
+  readonly draining: boolean;
+  readonly totalSessions: number;
+  readonly activeSessions: number;
+  readonly maxSessions: number;
+  readonly endpoints: readonly string[];
+  readonly notReadyReason: string | undefined;
+}
+
+export interface ObservedService {
+  readonly name: string;
+  readonly nodePort: number | undefined;
+  /** Addresses of the load balancer, host names already resolved. */
+  readonly addresses: readonly string[];
+  readonly hostnames: readonly string[];
+  readonly problem: string | undefined;
+}
+
+export interface MasterEntry {
+  readonly relayId: string;
+  readonly endpoints: readonly string[];
+  readonly state: string;
+  readonly lastSeenMs: number;
+}
+
+export interface ObservedObject {
+  /** True when this WavryRelay is its controller. */
+  readonly ours: boolean;
+  readonly ownerText: string;
+}
+
+/** What should be done, in this order: apply, tell Master, patch pods, delete, write the status, say the events. */
+export interface Plan {
+  readonly apply: readonly AppliedObject[];
+  readonly master: readonly MasterCall[];
+  readonly podPatches: readonly PodPatch[];
+  readonly deletions: readonly Deletion[];
+  readonly status: WavryRelayStatus;
+  readonly events: readonly PlannedEvent[];
+  /** When to look again although nothing changed; undefined: when something does. */
+  readonly nextLookMs: number | undefined;
+}
+
+export interface MasterCall {
+  readonly relayId: string;
+  readonly state: 'Draining' | 'Active';
+}
+
+export interface PodPatch {
+  readonly name: string;
+  readonly uid: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string | null>>;
+}
+
+export interface Deletion {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  /** Precondition: never delete a namesake. */
+  readonly uid: string;
+}
+
+export interface PlannedEvent {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
+export type { Condition, RelayStatus };
