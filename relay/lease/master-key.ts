@@ -1,0 +1,94 @@
+import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { Point } from '@noble/ed25519';
+
+/** An Ed25519 public key that leases may be signed with; plain data, fit for structured clone. */
+export interface MasterKey {
+  /** 64 lower-case hexadecimal digits of a sound curve point. */
+  readonly hex: string;
+  /** Master's id for the key, where it is known. */
+  readonly kid: string | undefined;
+}
+
+export type MasterKeyResult = { readonly key: MasterKey } | { readonly problem: string };
+
+const HEX_KEY = /^[0-9a-f]{64}$/i;
+/** Visible ASCII but `=` (it ends the kid), which is all that Master's own ids use; 128 at most. */
+const KID = /^[!-<>-~]{1,128}$/;
+
+/** Reads a key as flags and key files have it: `hex` or `kid=hex`, blanks around it ignored. The problem is a sentence for an operator. */
+export function parseMasterKey(text: string): MasterKeyResult {
+  const trimmed = text.trim();
+  const equals = trimmed.lastIndexOf('=');
+  const kid = equals < 0 ? undefined : trimmed.slice(0, equals);
+  const hex = trimmed.slice(equals + 1);
+  if (kid !== undefined && !KID.test(kid)) {
+    return {
+      problem: `the Master key ${nameOf(hex, undefined)} has an unusable key id before its '=': write kid=hex, with a kid of 1 to 128 visible ASCII characters, or the 64 digits alone`,
+    };
+  }
+  if (!HEX_KEY.test(hex)) {
+    return {
+      problem: `the Master key ${nameOf(hex, kid)} is not 64 hexadecimal digits (${describe(hex)}): give public_key as Master shows it at /.well-known/wavry-id, as hex or kid=hex`,
+    };
+  }
+  return soundKey(hex.toLowerCase(), kid);
+}
+
+/** The key of a registration answer: 32 bytes and Master's id for it. */
+export function masterKeyFromBytes(bytes: Uint8Array, kid: string | undefined): MasterKeyResult {
+  const hex = Buffer.from(bytes).toString('hex');
+  if (kid !== undefined && !KID.test(kid)) {
+    return {
+      problem: `Master's answer names its key ${nameOf(hex, undefined)} by an unusable master_key_id: it has to be 1 to 128 visible ASCII characters without '='`,
+    };
+  }
+  if (bytes.length !== 32) {
+    return { problem: `the Master key ${nameOf(hex, kid)} has ${bytes.length} bytes instead of 32` };
+  }
+  return soundKey(hex, kid);
+}
+
+/** Master's id for the key where it is known, else the one that is derived from it: `k` and its first 16 digits (design-relay 5). */
+export function masterKeyId(key: MasterKey): string {
+  return key.kid ?? `k${key.hex.slice(0, 16)}`;
+}
+
+/** The key as node:crypto verifies with it. Made once a key: it costs as much as a tenth of a verification. */
+export function masterKeyObject(key: MasterKey): KeyObject {
+  return createPublicKey({
+    key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(key.hex, 'hex').toString('base64url') },
+    format: 'jwk',
+  });
+}
+
+/**
+ * OpenSSL takes any 32 bytes for a key and fails at each verification, or accepts signatures that nobody made when the point
+ * has a small order. A key that somebody generated is canonical (RFC 8032 section 5.1.3), on the curve and in the prime-order subgroup.
+ */
+function soundKey(hex: string, kid: string | undefined): MasterKeyResult {
+  const problem = (what: string): MasterKeyResult => ({
+    problem: `the Master key ${nameOf(hex, kid)} is no usable Ed25519 public key (${what}): compare it with public_key at Master's /.well-known/wavry-id`,
+  });
+  let point: Point;
+  try {
+    point = Point.fromHex(hex, false);
+  } catch {
+    return problem('no point of the curve');
+  }
+  if (point.isSmallOrder()) return problem('a point of small order');
+  if (!point.isTorsionFree()) return problem('not in the prime-order subgroup');
+  return { key: { hex, kid } };
+}
+
+/** Enough to tell keys apart, too little to be of use when somebody has pasted the secret half. */
+function nameOf(hex: string, kid: string | undefined): string {
+  const start = /^[0-9a-f]{0,8}/i.exec(hex)![0];
+  const key = start === '' ? 'given' : `${start.toLowerCase()}…`;
+  return kid === undefined ? key : `'${kid}' (${key})`;
+}
+
+function describe(hex: string): string {
+  if (hex === '') return 'it is empty';
+  return hex.length === 64 ? 'it has other characters in it' : `it has ${hex.length} characters`;
+}
