@@ -16,6 +16,8 @@ export const Label = {
 export const Annotation = {
   /** On a relay's Deployment: when the operator decided that it drains (RFC 3339). */
   drainingSince: 'wavry.dev/draining-since',
+  /** On a relay's Deployment: its spec as the operator made it, to put back what somebody else changes. */
+  appliedSpec: 'wavry.dev/applied-spec',
   /** On a relay's pod, a file in its control directory: `true` or `false`. */
   draining: 'wavry.dev/draining',
   /** On a relay's pod, a file in its control directory: one `ip:port` a line. */

@@ -48,8 +48,10 @@ export interface ObservedRelay {
   readonly createdMs: number;
   readonly deleting: boolean;
   readonly drainingSinceMs: number | undefined;
-  /** Somebody else changed what the operator applied (`rollout restart`, `set image`, `scale`). */
-  readonly foreignChange: string | undefined;
+  /** Field managers other than the operator that own parts of its spec: `kubectl-rollout`, `kubectl-set` … */
+  readonly foreignManagers: readonly string[];
+  /** The spec as the operator made it, from its annotation; undefined when that is missing or unreadable. */
+  readonly appliedSpec: Readonly<Record<string, unknown>> | undefined;
   /** Why its ReplicaSet can't make a pod: quota, admission … */
   readonly replicaFailure: string | undefined;
 }
@@ -116,11 +118,17 @@ export interface ObservedObject {
   readonly ownerText: string;
 }
 
-/** What should be done, in this order: apply, tell Master, patch pods, delete, write the status, say the events. */
+/** What should be done, in the order of these fields. */
 export interface Plan {
+  /** Brought to this by server-side apply, where they differ. */
   readonly apply: readonly AppliedObject[];
+  /** Relays to be made. A relay that exists is never applied again: another template would end its sessions. */
+  readonly create: readonly AppliedObject[];
+  /** Relays whose spec somebody changed, to be put back to what it was. */
+  readonly restore: readonly Restoration[];
+  readonly relayPatches: readonly MetadataPatch[];
   readonly master: readonly MasterCall[];
-  readonly podPatches: readonly PodPatch[];
+  readonly podPatches: readonly MetadataPatch[];
   readonly deletions: readonly Deletion[];
   readonly status: WavryRelayStatus;
   readonly events: readonly PlannedEvent[];
@@ -133,7 +141,14 @@ export interface MasterCall {
   readonly state: 'Draining' | 'Active';
 }
 
-export interface PodPatch {
+export interface Restoration {
+  readonly name: string;
+  readonly uid: string;
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** A merge patch of labels and annotations; null removes one. */
+export interface MetadataPatch {
   readonly name: string;
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;

@@ -9,7 +9,6 @@ export interface RelayPlacement {
   readonly revision: string;
   /** UDP port that the relay listens on; with HostPort and HostNetwork the node's. */
   readonly port: number;
-  readonly drainingSince?: string;
 }
 
 /** UDP port of a relay whose exposure gives it an address of its own. */
@@ -33,6 +32,24 @@ export function relayDeployment(fleet: Fleet, relay: RelayPlacement): AppliedObj
     [Label.relay]: relay.name,
     [Label.revision]: relay.revision,
   };
+  const spec = {
+    replicas: 1,
+    revisionHistoryLimit: 0,
+    strategy: { type: 'Recreate' },
+    selector: { matchLabels: { [Label.relay]: relay.name } },
+    template: {
+      metadata: {
+        labels: { ...fleet.spec.pod?.labels, ...labels },
+        annotations: {
+          ...fleet.spec.pod?.annotations,
+          // Nobody may move a relay that holds sessions; the operator takes these back on the pod of one that is empty.
+          'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
+          'karpenter.sh/do-not-disrupt': 'true',
+        },
+      },
+      spec: podSpec(fleet, relay),
+    },
+  };
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -40,29 +57,10 @@ export function relayDeployment(fleet: Fleet, relay: RelayPlacement): AppliedObj
       name: relay.name,
       namespace: fleet.namespace,
       labels,
-      ...(relay.drainingSince === undefined
-        ? {}
-        : { annotations: { [Annotation.drainingSince]: relay.drainingSince } }),
+      annotations: { [Annotation.appliedSpec]: JSON.stringify(spec) },
       ownerReferences: [ownedBy(fleet)],
     },
-    spec: {
-      replicas: 1,
-      revisionHistoryLimit: 0,
-      strategy: { type: 'Recreate' },
-      selector: { matchLabels: { [Label.relay]: relay.name } },
-      template: {
-        metadata: {
-          labels: { ...fleet.spec.pod?.labels, ...labels },
-          annotations: {
-            ...fleet.spec.pod?.annotations,
-            // Nobody may move a relay that holds sessions; the operator takes these back on the pod of one that is empty.
-            'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
-            'karpenter.sh/do-not-disrupt': 'true',
-          },
-        },
-        spec: podSpec(fleet, relay),
-      },
-    },
+    spec,
   };
 }
 

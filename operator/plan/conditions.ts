@@ -1,0 +1,152 @@
+import type { Condition } from '../api/status.ts';
+import type { SizeDecision } from './fleet-size.ts';
+import type { RelayView } from './relay-view.ts';
+import type { Trouble } from './relay-status.ts';
+import type { World } from './world.ts';
+
+/** What the conditions are judged from. */
+export interface Judged {
+  readonly size: SizeDecision;
+  readonly relays: readonly RelayView[];
+  readonly troubles: readonly Trouble[];
+  /** What is wrong although relays may serve: foreign objects, missing references, refused writes. */
+  readonly faults: readonly Trouble[];
+}
+
+type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+
+/** Ready, Progressing, Autoscaling and Degraded; a transition time changes only with its status. */
+export function conditions(world: World, judged: Judged): Condition[] {
+  const before = new Map(world.fleet.status?.conditions?.map((condition) => [condition.type, condition]));
+  return [ready(world, judged), progressing(world, judged), autoscaling(world), degraded(judged)].map(
+    (judgement) => {
+      const last = before.get(judgement.type);
+      return {
+        ...judgement,
+        message: judgement.message.slice(0, 4096),
+        observedGeneration: world.fleet.generation,
+        lastTransitionTime:
+          last?.status === judgement.status ? last.lastTransitionTime : new Date(world.nowMs).toISOString(),
+      };
+    },
+  );
+}
+
+function ready(world: World, { relays, troubles }: Judged): Judgement {
+  const desired = world.fleet.spec.replicas;
+  const serving = relays.filter((view) => view.serving === 'yes' && !view.draining).length;
+  if (serving >= desired) {
+    return desired === 0
+      ? {
+          type: 'Ready',
+          status: 'True',
+          reason: 'ScaledToZero',
+          message: 'spec.replicas is 0: no relay is asked for',
+        }
+      : {
+          type: 'Ready',
+          status: 'True',
+          reason: 'Serving',
+          message: `${serving} of ${desired} relays serve`,
+        };
+  }
+  const first = troubles[0];
+  return {
+    type: 'Ready',
+    status: 'False',
+    reason: first?.reason ?? 'Starting',
+    message: `${serving} of ${desired} relays serve${first ? `; ${distinct(troubles)}` : ''}`,
+  };
+}
+
+function progressing(world: World, { size, troubles, relays }: Judged): Judgement {
+  if (size.stuck) {
+    const first = troubles[0];
+    return {
+      type: 'Progressing',
+      status: 'False',
+      reason: first?.reason ?? 'RolloutStuck',
+      message: `no relay of the new revision registered within ${world.fleet.spec.exposure.readyTimeout}, so the old one goes on serving${first ? `: ${first.message}` : ''}. Correct the spec, or set it back`,
+    };
+  }
+  if (size.outdated > 0 && world.fleet.spec.rollout.paused) {
+    return {
+      type: 'Progressing',
+      status: 'Unknown',
+      reason: 'Paused',
+      message: `rollout.paused holds ${size.outdated} relays of an older revision`,
+    };
+  }
+  if (size.outdated > 0 && !world.mayRollOut) {
+    return {
+      type: 'Progressing',
+      status: 'Unknown',
+      reason: 'Waiting',
+      message: `${size.outdated} relays of an older revision wait until the rollouts of other WavryRelays are through`,
+    };
+  }
+  if (size.outdated > 0) {
+    return {
+      type: 'Progressing',
+      status: 'True',
+      reason: 'RollingOut',
+      message: `${size.outdated} relays of an older revision are left`,
+    };
+  }
+  const draining = relays.filter((view) => view.draining).length;
+  if (size.create > 0 || size.takeBack.length > 0) {
+    return {
+      type: 'Progressing',
+      status: 'True',
+      reason: 'ScalingUp',
+      message: `${size.create + size.takeBack.length} relays are being added`,
+    };
+  }
+  if (draining > 0) {
+    return { type: 'Progressing', status: 'True', reason: 'Draining', message: `${draining} relays drain` };
+  }
+  return {
+    type: 'Progressing',
+    status: 'True',
+    reason: 'UpToDate',
+    message: 'every relay runs the revision that the spec asks for',
+  };
+}
+
+function autoscaling(world: World): Judgement {
+  const bounds = world.fleet.spec.autoscaling;
+  if (!bounds) {
+    return {
+      type: 'Autoscaling',
+      status: 'False',
+      reason: 'NotConfigured',
+      message: 'spec.autoscaling is not set; spec.replicas is yours, or that of an autoscaler of your own',
+    };
+  }
+  const { replicas } = world.fleet.spec;
+  if (replicas < bounds.minReplicas || replicas > bounds.maxReplicas) {
+    return {
+      type: 'Autoscaling',
+      status: 'True',
+      reason: 'OutOfBounds',
+      message: `spec.replicas is ${replicas}, outside ${bounds.minReplicas} to ${bounds.maxReplicas}; the autoscaler brings it back`,
+    };
+  }
+  return {
+    type: 'Autoscaling',
+    status: 'True',
+    reason: 'Active',
+    message: `between ${bounds.minReplicas} and ${bounds.maxReplicas} relays`,
+  };
+}
+
+function degraded({ faults }: Judged): Judgement {
+  const first = faults[0];
+  return first
+    ? { type: 'Degraded', status: 'True', reason: first.reason, message: distinct(faults) }
+    : { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'nothing stands in the way' };
+}
+
+function distinct(troubles: readonly Trouble[]): string {
+  return [...new Set(troubles.map((trouble) => trouble.message))].slice(0, 5).join('; ');
+}

@@ -1,0 +1,70 @@
+import { DATA_PORT } from '../specs/deployment.ts';
+import type { RelayView } from './relay-view.ts';
+import type { ObservedNode, World } from './world.ts';
+
+/** Where peers reach a relay, or why that isn't known yet and what would help. */
+export type EndpointDecision =
+  | { readonly endpoints: readonly string[] }
+  | { readonly reason: 'EndpointsPending' | 'NoNodeAddress'; readonly message: string };
+
+/** Endpoints of a relay's pod, IPv4 first: Master compares the text before the first colon (wire reference 4). */
+export function endpointOf(world: World, view: RelayView): EndpointDecision {
+  const { pod, relay } = view;
+  if (!pod) return pending(`${relay.name} has no pod yet`);
+  const { exposure } = world.fleet.spec;
+
+  if (exposure.type === 'HostPort' || exposure.type === 'HostNetwork') return onNode(world, view, relay.port);
+  if (exposure.type === 'PodIP') {
+    return pod.podIP === undefined
+      ? pending(`pod ${pod.name} has no address yet`)
+      : { endpoints: [socketAddress(pod.podIP, DATA_PORT)] };
+  }
+
+  const service = world.endpointServices.get(pod.uid);
+  if (!service) return pending(`pod ${pod.name} has no Service yet`);
+  if (exposure.type === 'NodePort') {
+    return service.nodePort === undefined
+      ? pending(`Service ${service.name} has no node port yet`)
+      : onNode(world, view, service.nodePort);
+  }
+  return service.addresses.length > 0
+    ? { endpoints: ipv4First(service.addresses).map((address) => socketAddress(address, DATA_PORT)) }
+    : pending(
+        service.problem ??
+          `Service ${service.name} waits for an address of its load balancer; "kubectl describe service ${service.name}" tells what its controller says, and a cluster without one (MetalLB, a cloud's) never gives any`,
+      );
+}
+
+function onNode(world: World, view: RelayView, port: number): EndpointDecision {
+  const name = view.pod?.node;
+  const node = name === undefined ? undefined : world.nodes.get(name);
+  if (name === undefined || !node) return pending(`pod ${view.pod?.name ?? ''} has no node yet`);
+  const type = world.fleet.spec.exposure.addressType ?? 'ExternalIP';
+  const addresses = addressesOf(node, type);
+  if (addresses.length === 0) {
+    return {
+      reason: 'NoNodeAddress',
+      message:
+        type === 'ExternalIP'
+          ? `node ${name} has no ExternalIP; set spec.exposure.addressType to InternalIP if peers can reach its internal address, or use another exposure`
+          : `node ${name} has no InternalIP; use another exposure`,
+    };
+  }
+  return { endpoints: ipv4First(addresses).map((address) => socketAddress(address, port)) };
+}
+
+function addressesOf(node: ObservedNode, type: 'ExternalIP' | 'InternalIP'): readonly string[] {
+  return type === 'ExternalIP' ? node.externalIPs : node.internalIPs;
+}
+
+function ipv4First(addresses: readonly string[]): string[] {
+  return addresses.toSorted((a, b) => Number(a.includes(':')) - Number(b.includes(':')));
+}
+
+function socketAddress(ip: string, port: number): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+function pending(message: string): EndpointDecision {
+  return { reason: 'EndpointsPending', message };
+}

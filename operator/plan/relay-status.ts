@@ -1,0 +1,105 @@
+import type { RelayStatus } from '../api/status.ts';
+import type { EndpointDecision } from './endpoint.ts';
+import { crowdedAddress } from './master-registry.ts';
+import { isFresh, type RelayView } from './relay-view.ts';
+import type { World } from './world.ts';
+
+/** Why a relay isn't serving: a reason in one word, and what it means and what to do. */
+export interface Trouble {
+  readonly reason: string;
+  readonly message: string;
+}
+
+const IMAGE_REASONS = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
+
+/** What stands between a relay and service, the most fundamental thing first; undefined when it serves or drains. */
+export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecision): Trouble | undefined {
+  const { relay, pod, poll } = view;
+  if (view.draining || view.serving === 'yes') return undefined;
+  if (relay.replicaFailure !== undefined) {
+    return { reason: 'PodRefused', message: `${relay.name} gets no pod: ${relay.replicaFailure}` };
+  }
+  if (!pod) return { reason: 'PodPending', message: `${relay.name} has no pod yet` };
+  if (view.lost) {
+    return {
+      reason: 'NodeLost',
+      message: `node ${pod.node} of ${relay.name} is not ready; a further relay stands in for it`,
+    };
+  }
+  if (pod.waiting) {
+    const reason = IMAGE_REASONS.has(pod.waiting.reason) ? 'ImageUnavailable' : pod.waiting.reason;
+    return { reason, message: `pod ${pod.name}: ${pod.waiting.reason}: ${pod.waiting.message}` };
+  }
+  if ('reason' in endpoint) return endpoint;
+  if (!poll || poll.answeredMs === 0) {
+    return {
+      reason: 'Starting',
+      message: `pod ${pod.name} doesn't answer yet${poll?.error ? `: ${poll.error}` : ''}`,
+    };
+  }
+  if (!isFresh(poll, world.nowMs)) {
+    return {
+      reason: 'Unreachable',
+      message: `pod ${pod.name} no longer answers: ${poll.error ?? 'no reply'}`,
+    };
+  }
+  const crowded =
+    endpoint.endpoints[0] === undefined ? undefined : crowdedAddress(world, pod.uid, endpoint.endpoints[0]);
+  if (!poll.registered) {
+    return {
+      reason: 'NotRegistered',
+      message:
+        crowded ??
+        `${relay.name} isn't registered at the Master: ${poll.notReadyReason ?? 'it gives no reason'}`,
+    };
+  }
+  return {
+    reason: 'NotReady',
+    message: `${relay.name} isn't ready: ${poll.notReadyReason ?? `it says it is ${poll.state}`}`,
+  };
+}
+
+export function relayStatus(
+  view: RelayView,
+  endpoint: EndpointDecision,
+  trouble: Trouble | undefined,
+): RelayStatus {
+  const { relay, pod } = view;
+  const firstEndpoint = 'endpoints' in endpoint ? endpoint.endpoints[0] : undefined;
+  return {
+    name: relay.name,
+    revision: relay.revision,
+    state: stateOf(view, trouble),
+    ...(trouble ? { reason: `${trouble.reason}: ${trouble.message}`.slice(0, 1024) } : {}),
+    ...(pod ? { pod: pod.name, relayId: pod.uid } : {}),
+    ...(pod?.node === undefined ? {} : { node: pod.node }),
+    ...(firstEndpoint === undefined ? {} : { endpoint: firstEndpoint }),
+    ...(view.poll ? { sessions: view.poll.totalSessions } : {}),
+    ...(relay.drainingSinceMs === undefined
+      ? {}
+      : { drainingSince: new Date(relay.drainingSinceMs).toISOString() }),
+  };
+}
+
+function stateOf(view: RelayView, trouble: Trouble | undefined): RelayStatus['state'] {
+  if (view.draining) return view.empty ? 'Drained' : 'Draining';
+  if (view.serving === 'yes') return 'Serving';
+  switch (trouble?.reason) {
+    case undefined:
+    case 'Starting':
+    case 'NotReady':
+    case 'NotRegistered':
+      return 'Starting';
+    case 'PodPending':
+    case 'EndpointsPending':
+    case 'Unschedulable':
+    case 'ContainerCreating':
+    case 'PodInitializing':
+      return 'Pending';
+    case 'Unreachable':
+    case 'NodeLost':
+      return 'Unreachable';
+    default:
+      return 'Failed';
+  }
+}
