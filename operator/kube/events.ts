@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+
+import type { KubeClient } from './client.ts';
+import { isStatus } from './kube-error.ts';
+import { Resources } from './resource.ts';
+
+export interface EventSubject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+}
+
+export interface EventRecorderOptions {
+  readonly client: KubeClient;
+  readonly component: string;
+  readonly instance: string;
+  readonly wallMs: () => number;
+  readonly onProblem: (message: string) => void;
+}
+
+/** As client-go's EventCorrelator: 25 events of one object at once, then one every five minutes. */
+const BURST = 25;
+const REFILL_MS = 300_000;
+/** Objects whose events are remembered, for counting repetitions. */
+const MOST_REMEMBERED = 4096;
+
+interface Remembered {
+  readonly name: string;
+  readonly firstTimestamp: string;
+  count: number;
+}
+
+/** Writes core/v1 events; a repetition raises the count of the first one instead of making another. */
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #remembered = new Map<string, Remembered>();
+  readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Never throws and never waits: an event that can't be written is told to onProblem. */
+  record(subject: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    if (!this.#mayWrite(`${subject.namespace}/${subject.uid}`)) return;
+    this.#queue = this.#queue.then(() =>
+      this.#write(subject, type, reason, message.slice(0, 1024)).catch((error: unknown) =>
+        this.#options.onProblem(
+          `event ${reason} of ${subject.kind} ${subject.namespace}/${subject.name}: ${error instanceof Error ? error.message : String(error)}`,
+        ),
+      ),
+    );
+  }
+
+  /** Resolves when everything recorded so far was written or given up. */
+  flush(): Promise<void> {
+    return this.#queue;
+  }
+
+  async #write(subject: EventSubject, type: string, reason: string, message: string): Promise<void> {
+    const { client, component, instance, wallMs } = this.#options;
+    const now = new Date(wallMs()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const key = createHash('sha256')
+      .update(JSON.stringify([subject, type, reason, message]))
+      .digest('hex');
+    const known = this.#remembered.get(key);
+    if (known) {
+      const patched = await client
+        .patch(
+          Resources.events,
+          subject.namespace,
+          known.name,
+          { count: known.count + 1, lastTimestamp: now },
+          { fieldManager: component },
+        )
+        .then(() => true)
+        .catch((error: unknown) => {
+          // The API server forgets events after an hour.
+          if (isStatus(error, 404)) return false;
+          throw error;
+        });
+      if (patched) {
+        known.count += 1;
+        return;
+      }
+    }
+
+    const name = `${subject.name}.${key.slice(0, 8)}${Math.trunc(wallMs()).toString(16)}`;
+    await client.create(Resources.events, subject.namespace, {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name, namespace: subject.namespace },
+      involvedObject: subject,
+      type,
+      reason,
+      message,
+      source: { component },
+      reportingComponent: component,
+      reportingInstance: instance,
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    });
+    if (this.#remembered.size >= MOST_REMEMBERED) {
+      this.#remembered.delete(this.#remembered.keys().next().value!);
+    }
+    this.#remembered.set(key, { name, firstTimestamp: now, count: 1 });
+  }
+
+  #mayWrite(key: string): boolean {
+    const now = this.#options.wallMs();
+    const bucket = this.#buckets.get(key) ?? { tokens: BURST, atMs: now };
+    bucket.tokens = Math.min(BURST, bucket.tokens + Math.max(0, now - bucket.atMs) / REFILL_MS);
+    bucket.atMs = now;
+    if (this.#buckets.size >= MOST_REMEMBERED && !this.#buckets.has(key)) {
+      this.#buckets.delete(this.#buckets.keys().next().value!);
+    }
+    this.#buckets.set(key, bucket);
+    if (bucket.tokens < 1) return false;
+    bucket.tokens -= 1;
+    return true;
+  }
+}
