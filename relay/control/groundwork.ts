@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { KeyRingData } from '../lease/key-ring.ts';
+import type { KeyRingState } from '../lease/key-ring.ts';
 import type { ControlLog } from './control-log.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { ControlLog } from './control-log.ts';
 export interface Groundwork {
   readonly relayId: string;
   /** Pinned keys at start; empty until Master's answer when nothing is pinned. */
-  readonly keys: KeyRingData;
+  readonly keys: KeyRingState;
   /** 256-byte session records (relay/session/record.ts) to hand to the datapath. */
   readonly restored: readonly Uint8Array[];
   /** Gives up the state directory; for a start that failed afterwards. `ControlPlane.stop` does it otherwise. */
