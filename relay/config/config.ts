@@ -6,10 +6,12 @@ export interface Config {
   readonly listen: SocketAddress;
   readonly healthListen: SocketAddress;
   readonly masterUrl: URL;
+  /** Each 64 lower-case hex digits, or `kid=` and those. */
   readonly masterPublicKeys: readonly string[];
   readonly masterKeysFile: string | undefined;
   readonly masterToken: string | undefined;
   readonly masterTokenFile: string | undefined;
+  /** Never true while a Master key is pinned, nor on an address that strangers can reach. */
   readonly allowInsecureDev: boolean;
   readonly allowPublicBind: boolean;
   readonly relayId: string | undefined;
@@ -29,15 +31,19 @@ export interface Config {
   readonly loadShedThresholdPct: number;
   readonly workers: number;
   readonly datapath: 'auto' | 'mmsg' | 'dgram';
+  /** `ip:port` texts, in the order of registration. */
   readonly advertise: readonly string[];
+  /** `host:port`; the host may be a name. */
   readonly stunServer: string | undefined;
   readonly controlDir: string | undefined;
   readonly stateDir: string | undefined;
   readonly drainTimeoutMs: number;
   readonly statsLogIntervalMs: number;
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
 }
+
+export type LogLevel = 'off' | 'error' | 'warn' | 'info' | 'debug';
 
 export interface SocketAddress {
   readonly host: string;
