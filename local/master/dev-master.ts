@@ -147,6 +147,9 @@ export class DevMaster {
     const { relay } = choice;
     const sessionId = request.session_id ?? randomUUID();
     const softKbps = request.soft_kbps ?? DEFAULT_SOFT_KBPS;
+    const asked = Object.fromEntries(
+      Object.entries(request.claims ?? {}).map(([claim, value]) => [claim, value ?? undefined]),
+    );
     const lease = (role: Role): PeerLease => {
       const terms: LeaseTerms = {
         identity: request[role] ?? `${role}-${sessionId}`,
@@ -157,7 +160,7 @@ export class DevMaster {
         softKbps,
         hardKbps: request.hard_kbps ?? Math.max(softKbps, DEFAULT_HARD_KBPS),
       };
-      const token = issueLease(terms, this.#key, this.#clocks.unixNs(), changes[role]);
+      const token = issueLease(terms, this.#key, this.#clocks.unixNs(), { ...asked, ...changes[role] });
       return { relay_id: relay.relayId, token, addr: relay.endpoints[0]!, session_id: sessionId };
     };
     return { client: lease('client'), server: lease('server') };

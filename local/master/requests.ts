@@ -38,6 +38,8 @@ export interface SessionBody {
   soft_kbps?: number;
   hard_kbps?: number;
   lease_seconds?: number;
+  /** Claims to put into both leases as they stand here; null leaves one out. For tests of bad leases. */
+  claims?: Record<string, unknown>;
 }
 
 export type Parsed<T> = { readonly body: T } | { readonly problem: string };
@@ -118,6 +120,7 @@ const sessionSchema = ajv.compile<SessionBody>({
     soft_kbps: u32,
     hard_kbps: u32,
     lease_seconds: { type: 'integer', minimum: 1, maximum: MAX_LEASE_SECONDS },
+    claims: { type: 'object' },
   },
 });
 
