@@ -21,6 +21,8 @@ export interface LeaseGrant {
   readonly subject: string;
   /** `exp_rfc3339`, Unix milliseconds; never the registered `exp`, which Master always sets an hour ahead. */
   readonly expiresMs: number;
+  /** The earlier of `exp_rfc3339` and the registered `exp`, Unix milliseconds: expired from 30 s after it. */
+  readonly validUntilMs: number;
   /** `iat_rfc3339`, Unix milliseconds with a fraction; tells a newer lease from an older one. */
   readonly issuedAtMs: number | undefined;
   readonly softKbps: number;
@@ -61,8 +63,8 @@ export function judgeClaims(claims: ReadonlyMap<string, unknown>, context: Claim
   const registeredExpiresMs = timeOf(claims, 'exp');
   if (expiresMs === undefined || Number.isNaN(expiresMs) || Number.isNaN(registeredExpiresMs))
     return MALFORMED;
-  const expired = Math.min(expiresMs, registeredExpiresMs ?? Infinity) <= context.nowMs - CLOCK_TOLERANCE_MS;
-  if (expired) return { problem: LeaseProblem.Expired };
+  const validUntilMs = Math.min(expiresMs, registeredExpiresMs ?? Infinity);
+  if (validUntilMs <= context.nowMs - CLOCK_TOLERANCE_MS) return { problem: LeaseProblem.Expired };
   if (expiresMs > context.nowMs + MAX_HORIZON_MS) return { problem: LeaseProblem.HorizonTooFar };
 
   const notBefore = [timeOf(claims, 'nbf_rfc3339'), timeOf(claims, 'nbf')];
@@ -77,7 +79,7 @@ export function judgeClaims(claims: ReadonlyMap<string, unknown>, context: Claim
   if (Number.isNaN(soft) || Number.isNaN(hard)) return MALFORMED;
   const softKbps = Math.max(soft ?? DEFAULT_SOFT_KBPS, MIN_SOFT_KBPS);
   const hardKbps = Math.max(hard ?? DEFAULT_HARD_KBPS, softKbps);
-  return { grant: { subject: subject as string, expiresMs, issuedAtMs, softKbps, hardKbps } };
+  return { grant: { subject: subject as string, expiresMs, validUntilMs, issuedAtMs, softKbps, hardKbps } };
 }
 
 function judgeSession(sid: unknown, expected: Uint8Array): LeaseProblem | undefined {

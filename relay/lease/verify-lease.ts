@@ -34,6 +34,8 @@ export interface Lease {
   readonly issuedAtMs: number | undefined;
   /** `exp_rfc3339`, Unix milliseconds. */
   readonly expiresMs: number;
+  /** The earlier of `exp_rfc3339` and the registered `exp`, Unix milliseconds: expired from 30 s after it. */
+  readonly validUntilMs: number;
   readonly softKbps: number;
   readonly hardKbps: number;
 }
