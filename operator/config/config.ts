@@ -1,0 +1,220 @@
+import { parseArgs } from 'node:util';
+
+/** What the operator is told at start. Durations in milliseconds. */
+export interface Config {
+  readonly kubeconfig: string | undefined;
+  readonly context: string | undefined;
+  readonly namespaces: readonly string[];
+  readonly relayImage: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly leaderElect: boolean;
+  readonly leaseNamespace: string | undefined;
+  readonly leaseDurationMs: number;
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+  readonly maxConcurrentRollouts: number;
+  readonly workers: number;
+  readonly pollIntervalMs: number;
+  readonly pollThrough: 'auto' | 'direct' | 'proxy';
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly logFormat: 'json' | 'text';
+}
+
+/** A wrong flag or variable: one line for the person who wrote it; exit code 64 (sysexits EX_USAGE). */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+interface Option {
+  readonly flag: string;
+  readonly value?: string;
+  readonly default?: string;
+  readonly help: string;
+}
+
+const OPTIONS: readonly Option[] = [
+  {
+    flag: 'kubeconfig',
+    value: 'FILE',
+    help: 'kubeconfig to use; $KUBECONFIG, then the pod’s service account, then ~/.kube/config when absent',
+  },
+  { flag: 'context', value: 'NAME', help: 'context of the kubeconfig' },
+  { flag: 'namespaces', value: 'A,B', default: '', help: 'namespaces to look after; all of them when empty' },
+  {
+    flag: 'relay-image',
+    value: 'IMAGE',
+    default: 'ghcr.io/wavry/wavry-relay:0.1.0',
+    help: 'image of relays whose WavryRelay names none',
+  },
+  {
+    flag: 'listen',
+    value: 'HOST:PORT',
+    default: '0.0.0.0:8080',
+    help: 'address of /healthz, /readyz and /metrics',
+  },
+  { flag: 'leader-elect', value: 'BOOL', default: 'true', help: 'only one of several operators acts' },
+  {
+    flag: 'lease-namespace',
+    value: 'NAMESPACE',
+    help: 'namespace of the leader’s Lease; the operator’s own when absent',
+  },
+  {
+    flag: 'lease-duration',
+    value: 'SECONDS',
+    default: '15',
+    help: 'after which another takes over from a leader unheard',
+  },
+  {
+    flag: 'renew-deadline',
+    value: 'SECONDS',
+    default: '10',
+    help: 'after which a leader that can’t renew stops',
+  },
+  {
+    flag: 'retry-period',
+    value: 'SECONDS',
+    default: '2',
+    help: 'between two tries to get or renew the lease',
+  },
+  {
+    flag: 'max-concurrent-rollouts',
+    value: 'N',
+    default: '1',
+    help: 'WavryRelays that may replace their relays at the same time',
+  },
+  { flag: 'workers', value: 'N', default: '4', help: 'WavryRelays worked on at the same time' },
+  { flag: 'poll-interval', value: 'SECONDS', default: '2', help: 'between two questions to each relay' },
+  {
+    flag: 'poll-through',
+    value: 'auto|direct|proxy',
+    default: 'auto',
+    help: 'ask relays directly, or through the API server when the operator runs outside the cluster',
+  },
+  { flag: 'log-level', value: 'LEVEL', default: 'info', help: 'debug, info, warn or error' },
+  { flag: 'log-format', value: 'json|text', default: 'json', help: 'form of the log lines' },
+];
+
+/**
+ * Flags beat variables (`--relay-image` is WAVRY_OPERATOR_RELAY_IMAGE); an empty variable is an absent one.
+ * Returns 'help' or 'version' when that was asked for. Throws UsageError.
+ */
+export function readConfig(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Config | 'help' | 'version' {
+  const flags = parse(argv);
+  if (flags['help'] === true) return 'help';
+  if (flags['version'] === true) return 'version';
+  const raw = (flag: string): { text: string | undefined; source: string } => {
+    const given = flags[flag];
+    if (typeof given === 'string') return { text: given, source: `--${flag}` };
+    const variable = variableOf(flag);
+    const value = env[variable];
+    if (value !== undefined && value !== '') return { text: value, source: variable };
+    return { text: OPTIONS.find((option) => option.flag === flag)?.default, source: `--${flag}` };
+  };
+  const text = (flag: string): string => raw(flag).text ?? '';
+  const number = (flag: string, least: number, most: number): number => {
+    const { text, source } = raw(flag);
+    const value = Number(text);
+    if (
+      text === undefined ||
+      text.trim() === '' ||
+      !Number.isFinite(value) ||
+      value < least ||
+      value > most
+    ) {
+      throw new UsageError(`${source}: "${text}" is not a number from ${least} to ${most}`);
+    }
+    return value;
+  };
+  const choice = <T extends string>(flag: string, choices: readonly T[]): T => {
+    const { text, source } = raw(flag);
+    if (!choices.includes(text as T))
+      throw new UsageError(`${source}: "${text}" is not one of ${choices.join(', ')}`);
+    return text as T;
+  };
+
+  const config: Config = {
+    kubeconfig: raw('kubeconfig').text,
+    context: raw('context').text,
+    namespaces: text('namespaces')
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== ''),
+    relayImage: text('relay-image'),
+    listen: address(raw('listen')),
+    leaderElect: bool(raw('leader-elect')),
+    leaseNamespace: raw('lease-namespace').text ?? env['POD_NAMESPACE'],
+    leaseDurationMs: number('lease-duration', 1, 3600) * 1000,
+    renewDeadlineMs: number('renew-deadline', 0.5, 3600) * 1000,
+    retryPeriodMs: number('retry-period', 0.1, 600) * 1000,
+    maxConcurrentRollouts: Math.trunc(number('max-concurrent-rollouts', 1, 10_000)),
+    workers: Math.trunc(number('workers', 1, 64)),
+    pollIntervalMs: number('poll-interval', 0.1, 60) * 1000,
+    pollThrough: choice('poll-through', ['auto', 'direct', 'proxy']),
+    logLevel: choice('log-level', ['debug', 'info', 'warn', 'error']),
+    logFormat: choice('log-format', ['json', 'text']),
+  };
+  if (config.leaseDurationMs <= config.renewDeadlineMs || config.renewDeadlineMs <= config.retryPeriodMs) {
+    throw new UsageError(
+      '--lease-duration must be longer than --renew-deadline, and that longer than --retry-period',
+    );
+  }
+  return config;
+}
+
+export function helpText(): string {
+  const lines = OPTIONS.map((option) => {
+    const left = `  --${option.flag}${option.value === undefined ? '' : ` ${option.value}`}`;
+    const fallback = option.default === undefined || option.default === '' ? '' : ` [${option.default}]`;
+    return `${left}\n      ${option.help}${fallback} (${variableOf(option.flag)})`;
+  });
+  return `wavry-relay-operator: looks after fleets of Wavry relays\n\nUsage: wavry-relay-operator [flags]\n\n${lines.join('\n')}\n  --version\n  --help\n`;
+}
+
+function parse(argv: readonly string[]): Record<string, string | boolean | undefined> {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        ...Object.fromEntries(OPTIONS.map((option) => [option.flag, { type: 'string' as const }])),
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+      },
+      strict: true,
+      allowPositionals: false,
+    });
+    return values;
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}; see --help`);
+  }
+}
+
+function variableOf(flag: string): string {
+  return `WAVRY_OPERATOR_${flag.toUpperCase().replaceAll('-', '_')}`;
+}
+
+function bool({ text, source }: { text: string | undefined; source: string }): boolean {
+  switch (text?.toLowerCase()) {
+    case 'true':
+    case '1':
+    case 'yes':
+      return true;
+    case 'false':
+    case '0':
+    case 'no':
+      return false;
+    default:
+      throw new UsageError(`${source}: "${text}" is neither true nor false`);
+  }
+}
+
+function address({ text, source }: { text: string | undefined; source: string }): Config['listen'] {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):([0-9]{1,5})$/.exec(text ?? '');
+  const port = Number(match?.[2]);
+  if (!match || port > 65_535)
+    throw new UsageError(`${source}: "${text}" is not host:port, such as 0.0.0.0:8080`);
+  const host = match[1]!.replace(/^\[|\]$/g, '');
+  return { host: host === '' ? '0.0.0.0' : host, port };
+}

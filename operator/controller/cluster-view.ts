@@ -1,0 +1,185 @@
+import { Label, KIND } from '../api/meta.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { KubeObject } from '../kube/object.ts';
+import { Reflector } from '../kube/reflector.ts';
+import { type Resource, Resources } from '../kube/resource.ts';
+import { Store } from '../kube/store.ts';
+
+export interface ClusterViewOptions {
+  readonly client: KubeClient;
+  /** Namespaces to look at; empty for all of them. */
+  readonly namespaces: readonly string[];
+  readonly random: () => number;
+  /** A fleet has to be planned again: `namespace/name`. */
+  readonly onFleet: (key: string) => void;
+  /** A node changed in a way that every fleet may care for. */
+  readonly onNodes: () => void;
+  readonly onProblem: (message: string) => void;
+}
+
+/** Kinds that belong to a fleet, found by its label. */
+const FLEET_KINDS = [
+  Resources.deployments,
+  Resources.pods,
+  Resources.services,
+  Resources.serviceAccounts,
+  Resources.configMaps,
+  Resources.podDisruptionBudgets,
+  Resources.networkPolicies,
+  Resources.serviceMonitors,
+] as const;
+
+/** Kinds whose CRD a cluster may lack. */
+const OPTIONAL: ReadonlySet<Resource> = new Set<Resource>([Resources.serviceMonitors]);
+
+/** Stores of everything the operator looks at, kept true by reflectors. */
+export class ClusterView {
+  readonly fleets: Store<KubeObject> = new Store();
+  readonly nodes: Store<KubeObject> = new Store();
+  readonly #byKind = new Map<string, Store<KubeObject>>();
+  readonly #reflectors: Reflector<KubeObject>[] = [];
+  readonly #missing = new Set<string>();
+  readonly #byFleet = new Map<string, Map<string, KubeObject>>();
+  readonly #options: ClusterViewOptions;
+  #unsynced = 0;
+  #ready: (() => void) | undefined;
+
+  constructor(options: ClusterViewOptions) {
+    this.#options = options;
+    this.fleets.onChange((key) => options.onFleet(key));
+    this.nodes.onChange((_, node, previous) => {
+      if (!node || !previous || nodeFacts(node) !== nodeFacts(previous)) options.onNodes();
+    });
+    for (const resource of FLEET_KINDS) {
+      const store = new Store<KubeObject>();
+      store.onChange((key, object, previous) => this.#index(resource.kind, key, object, previous));
+      this.#byKind.set(resource.kind, store);
+    }
+  }
+
+  /** Kinds that the API server doesn't know, such as ServiceMonitor without the Prometheus Operator. */
+  get missingKinds(): ReadonlySet<string> {
+    return this.#missing;
+  }
+
+  /** Objects of one kind that carry the label of a fleet. */
+  ofFleet(fleetKey: string, kind: string): KubeObject[] {
+    const objects = this.#byFleet.get(fleetKey);
+    return objects
+      ? [...objects].filter(([id]) => id.startsWith(`${kind}/`)).map(([, object]) => object)
+      : [];
+  }
+
+  ofKind(kind: string): KubeObject[] {
+    return this.#byKind.get(kind)?.list() ?? [];
+  }
+
+  find(kind: string, namespace: string, name: string): KubeObject | undefined {
+    return this.#byKind.get(kind)?.get(namespace, name);
+  }
+
+  /** Starts watching; resolves when every store holds its first list. */
+  async start(): Promise<void> {
+    const scopes = this.#options.namespaces.length === 0 ? [undefined] : this.#options.namespaces;
+    for (const namespace of scopes) {
+      this.#watch(Resources.wavryRelays, this.fleets, namespace, undefined);
+      for (const resource of FLEET_KINDS) {
+        this.#watch(resource, this.#byKind.get(resource.kind)!, namespace, Label.fleet);
+      }
+    }
+    this.#watch(Resources.nodes, this.nodes, undefined, undefined);
+    if (this.#unsynced > 0) await new Promise<void>((resolve) => (this.#ready = resolve));
+  }
+
+  async stop(): Promise<void> {
+    this.#ready?.();
+    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+  }
+
+  #watch(
+    resource: Resource,
+    store: Store<KubeObject>,
+    namespace: string | undefined,
+    labelSelector: string | undefined,
+  ): void {
+    const optional = OPTIONAL.has(resource);
+    let waiting = true;
+    const arrived = (): void => {
+      if (!waiting) return;
+      waiting = false;
+      this.#unsynced -= 1;
+      if (this.#unsynced === 0) this.#ready?.();
+    };
+    this.#unsynced += 1;
+    const reflector = new Reflector<KubeObject>({
+      client: this.#options.client,
+      resource,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      store,
+      random: this.#options.random,
+      onSynced: () => {
+        if (this.#missing.delete(resource.kind)) this.#everyFleet();
+        arrived();
+      },
+      onProblem: ({ message, missing }) => {
+        if (!optional || !missing) {
+          this.#options.onProblem(message);
+          return;
+        }
+        if (!this.#missing.has(resource.kind)) {
+          this.#missing.add(resource.kind);
+          store.replace([]);
+          this.#everyFleet();
+        }
+        arrived();
+      },
+    });
+    this.#reflectors.push(reflector);
+    reflector.start();
+  }
+
+  #everyFleet(): void {
+    for (const fleet of this.fleets.list()) {
+      this.#options.onFleet(`${fleet.metadata.namespace}/${fleet.metadata.name}`);
+    }
+  }
+
+  #index(kind: string, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {
+    for (const side of [previous, object]) {
+      const fleet = side?.metadata.labels?.[Label.fleet];
+      if (!side || fleet === undefined) continue;
+      const fleetKey = `${side.metadata.namespace}/${fleet}`;
+      const objects = this.#byFleet.get(fleetKey) ?? new Map<string, KubeObject>();
+      if (side === object) objects.set(`${kind}/${key}`, side);
+      else objects.delete(`${kind}/${key}`);
+      if (objects.size === 0) this.#byFleet.delete(fleetKey);
+      else this.#byFleet.set(fleetKey, objects);
+      this.#options.onFleet(fleetKey);
+    }
+  }
+}
+
+/** True when this WavryRelay controls the object. */
+export function isControlledBy(object: KubeObject, uid: string): boolean {
+  return (object.metadata.ownerReferences ?? []).some(
+    (owner) => owner.controller === true && owner.uid === uid,
+  );
+}
+
+export function ownerText(object: KubeObject): string {
+  const owner = (object.metadata.ownerReferences ?? []).find((reference) => reference.controller === true);
+  if (owner)
+    return owner.kind === KIND ? `another ${KIND} named ${owner.name}` : `${owner.kind} ${owner.name}`;
+  const manager = object.metadata.labels?.['app.kubernetes.io/managed-by'];
+  return manager === undefined ? 'somebody else (it has no owner)' : `somebody else (managed by ${manager})`;
+}
+
+/** What of a node matters to a fleet; heartbeats don't. */
+function nodeFacts(node: KubeObject): string {
+  const status = node['status'] as
+    | { addresses?: unknown; conditions?: { type: string; status: string }[] }
+    | undefined;
+  const ready = status?.conditions?.find((condition) => condition.type === 'Ready')?.status;
+  return JSON.stringify([status?.addresses, ready]);
+}

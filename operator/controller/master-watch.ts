@@ -1,0 +1,73 @@
+import type { WavryRelaySpec } from '../api/spec.ts';
+import type { MasterEntry } from '../plan/world.ts';
+import { readRegistry } from '../master/admin-client.ts';
+
+/** How often a Master's registry is read, and how old it may be before it counts as unknown. */
+const EVERY_MS = 15_000;
+const STALE_MS = 60_000;
+
+interface Known {
+  readonly entries: ReadonlyMap<string, MasterEntry>;
+  readonly atMs: number;
+}
+
+/** The registries of the Masters that fleets belong to, read now and then; unknown when it can't be read. */
+export class MasterWatch {
+  readonly #known = new Map<string, Known>();
+  readonly #askedMs = new Map<string, number>();
+  readonly #wallMs: () => number;
+  readonly #onChange: (fleetKey: string) => void;
+
+  constructor(options: { readonly wallMs: () => number; readonly onChange: (fleetKey: string) => void }) {
+    this.#wallMs = options.wallMs;
+    this.#onChange = options.onChange;
+  }
+
+  registry(spec: WavryRelaySpec): ReadonlyMap<string, MasterEntry> | undefined {
+    const known = this.#known.get(spec.master.url);
+    return known && this.#wallMs() - known.atMs <= STALE_MS ? known.entries : undefined;
+  }
+
+  /** Reads the registry in the background when it is due; a failure leaves what is known, with its age. */
+  refresh(fleetKey: string, spec: WavryRelaySpec, adminToken: string | undefined): void {
+    const { url } = spec.master;
+    const nowMs = this.#wallMs();
+    if (nowMs - (this.#askedMs.get(url) ?? -Infinity) < EVERY_MS) return;
+    this.#askedMs.set(url, nowMs);
+    readRegistry(url, adminToken, nowMs)
+      .then((entries) => {
+        const before = this.#known.get(url);
+        this.#known.set(url, { entries, atMs: this.#wallMs() });
+        if (!before || states(before.entries) !== states(entries)) this.#onChange(fleetKey);
+      })
+      .catch(() => undefined);
+  }
+
+  /** What Master was just told counts at once, so that it isn't told twice. */
+  told(spec: WavryRelaySpec, relayId: string, state: string): void {
+    const known = this.#known.get(spec.master.url);
+    const entry = known?.entries.get(relayId);
+    if (known && entry) {
+      this.#known.set(spec.master.url, {
+        atMs: known.atMs,
+        entries: new Map(known.entries).set(relayId, { ...entry, state }),
+      });
+    }
+  }
+
+  /** Forgets Masters that no fleet names any more. */
+  keep(urls: ReadonlySet<string>): void {
+    for (const url of this.#askedMs.keys()) {
+      if (urls.has(url)) continue;
+      this.#askedMs.delete(url);
+      this.#known.delete(url);
+    }
+  }
+}
+
+function states(entries: ReadonlyMap<string, MasterEntry>): string {
+  return [...entries.values()]
+    .map((entry) => `${entry.relayId} ${entry.state}`)
+    .toSorted()
+    .join('\n');
+}

@@ -1,0 +1,62 @@
+import type { WavryRelayStatus } from '../api/status.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { Resources } from '../kube/resource.ts';
+
+/** Session counts alone are written at most this often (issue: status is written only when it changes). */
+const COUNTS_EVERY_MS = 30_000;
+
+/** Whether a status is worth writing now, and if not yet, when. */
+export function statusDue(
+  last: WavryRelayStatus | undefined,
+  next: WavryRelayStatus,
+  lastWrittenMs: number,
+  nowMs: number,
+): { readonly write: boolean; readonly atMs: number | undefined } {
+  const same = JSON.stringify(ordered(next)) === JSON.stringify(ordered(last));
+  if (same) return { write: false, atMs: undefined };
+  const onlyCounts =
+    JSON.stringify(ordered(withoutCounts(next))) === JSON.stringify(ordered(withoutCounts(last)));
+  const dueMs = lastWrittenMs + COUNTS_EVERY_MS;
+  if (onlyCounts && nowMs < dueMs) return { write: false, atMs: dueMs };
+  return { write: true, atMs: undefined };
+}
+
+/** Replaces the status: by server-side apply with force, as nobody else writes it. */
+export async function writeStatus(
+  client: KubeClient,
+  fleet: { readonly namespace: string; readonly name: string; readonly uid: string },
+  status: WavryRelayStatus,
+  fieldManager: string,
+): Promise<void> {
+  await client.apply(
+    Resources.wavryRelays,
+    fleet.namespace,
+    fleet.name,
+    {
+      apiVersion: 'wavry.dev/v1alpha1',
+      kind: 'WavryRelay',
+      metadata: { name: fleet.name, namespace: fleet.namespace, uid: fleet.uid },
+      status,
+    },
+    fieldManager,
+    'status',
+  );
+}
+
+function withoutCounts(status: WavryRelayStatus | undefined): unknown {
+  if (!status) return undefined;
+  const { totalSessions: _total, relays, ...rest } = status;
+  return { ...rest, relays: relays?.map(({ sessions: _sessions, ...relay }) => relay) };
+}
+
+/** The same JSON for the same content: the API server hands fields out in its own order. */
+function ordered(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(ordered);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, field]) => field !== undefined)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, field]) => [key, ordered(field)]),
+  );
+}

@@ -1,0 +1,85 @@
+import { Ajv } from 'ajv';
+
+import type { Poll } from '../plan/world.ts';
+
+/** What the operator reads of a relay's `/health` (ARCHITECTURE.md, "What relay and operator agree on"). */
+interface HealthAnswer {
+  readonly state: NonNullable<Poll['state']>;
+  readonly registered_with_master: boolean;
+  readonly draining: boolean;
+  readonly total_sessions: number;
+  readonly active_sessions: number;
+  readonly max_sessions: number;
+  readonly endpoints: readonly string[];
+  readonly not_ready_reason?: string | null;
+}
+
+const count = { type: 'integer', minimum: 0, maximum: 10_000_000 };
+
+const isHealthAnswer = new Ajv({ strict: true, strictTypes: false }).compile<HealthAnswer>({
+  type: 'object',
+  required: [
+    'state',
+    'registered_with_master',
+    'draining',
+    'total_sessions',
+    'active_sessions',
+    'max_sessions',
+    'endpoints',
+  ],
+  properties: {
+    state: { enum: ['starting', 'serving', 'draining', 'drained'] },
+    registered_with_master: { type: 'boolean' },
+    draining: { type: 'boolean' },
+    total_sessions: count,
+    active_sessions: count,
+    max_sessions: count,
+    endpoints: { type: 'array', maxItems: 64, items: { type: 'string', maxLength: 128 } },
+    not_ready_reason: { type: ['string', 'null'], maxLength: 2048 },
+  },
+});
+
+/** A poll out of the text of an answer; throws an Error that names the field when it isn't one. A relay is untrusted. */
+export function readHealthAnswer(text: string, answeredMs: number): Poll {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    throw new Error('/health answered something that is no JSON');
+  }
+  if (!isHealthAnswer(answer)) {
+    const first = isHealthAnswer.errors?.[0];
+    throw new Error(
+      `/health answered with a wrong ${first?.instancePath || 'object'}: ${first?.message ?? 'unknown'}`,
+    );
+  }
+  return {
+    answeredMs,
+    error: undefined,
+    state: answer.state,
+    registered: answer.registered_with_master,
+    draining: answer.draining,
+    totalSessions: answer.total_sessions,
+    activeSessions: answer.active_sessions,
+    maxSessions: answer.max_sessions,
+    endpoints: answer.endpoints,
+    notReadyReason: answer.not_ready_reason ?? undefined,
+  };
+}
+
+/** A poll that failed: what was known stays, with its age. */
+export function failedPoll(last: Poll | undefined, error: string): Poll {
+  return {
+    answeredMs: 0,
+    state: undefined,
+    registered: false,
+    draining: false,
+    totalSessions: 0,
+    activeSessions: 0,
+    maxSessions: 0,
+    endpoints: [],
+    notReadyReason: undefined,
+    ...last,
+    error,
+  };
+}

@@ -1,0 +1,53 @@
+import { Agent, request } from 'undici';
+
+import type { KubeClient } from '../kube/client.ts';
+import { resourcePath, Resources } from '../kube/resource.ts';
+
+export interface PollTarget {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** Fetches a relay's `/health`; resolves with its text whatever the status, as an unhealthy relay answers 500. */
+export type HealthTransport = (target: PollTarget, signal: AbortSignal) => Promise<string>;
+
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/** Straight to the pod, over connections that are kept: the operator runs in the cluster. */
+export function directTransport(): { transport: HealthTransport; close: () => Promise<void> } {
+  const agent = new Agent({
+    connections: 1,
+    pipelining: 1,
+    keepAliveTimeout: 30_000,
+    connect: { timeout: 2000 },
+  });
+  const transport: HealthTransport = async (target, signal) => {
+    const host = target.ip.includes(':') ? `[${target.ip}]` : target.ip;
+    const response = await request(`http://${host}:${target.port}/health`, { dispatcher: agent, signal });
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of response.body) {
+      size += (chunk as Buffer).length;
+      if (size > MAX_ANSWER_BYTES) throw new Error('/health answered more than 64 KiB');
+      chunks.push(chunk as Buffer);
+    }
+    return Buffer.concat(chunks).toString('utf8');
+  };
+  return { transport, close: () => agent.destroy() };
+}
+
+/** Through the API server's pod proxy: the operator runs outside the cluster. */
+export function proxyTransport(client: KubeClient): HealthTransport {
+  return async (target, signal) => {
+    const path = resourcePath(
+      Resources.pods,
+      target.namespace,
+      `${target.name}:${target.port}`,
+      'proxy/health',
+    );
+    return JSON.stringify(await client.call('GET', path, { signal }));
+  };
+}
