@@ -47,6 +47,7 @@ export class Registration {
 
   #registeredEndpoints: readonly string[] | undefined;
   #everKnown = false;
+  #registeredOnce = false;
   #forgotten = false;
   #wasDraining = false;
   #refusedEndpoints = '';
@@ -71,6 +72,11 @@ export class Registration {
   /** Master has known this relay at some time in this process's life, so sessions may have been handed out. */
   get everRegistered(): boolean {
     return this.#everKnown;
+  }
+
+  /** Master has taken a registration of this process, whatever became of it. */
+  get registeredOnce(): boolean {
+    return this.#registeredOnce;
   }
 
   /** As Master has them. */
@@ -183,6 +189,7 @@ export class Registration {
 
   #settle(endpoints: readonly string[]): void {
     this.#registeredEndpoints = endpoints;
+    this.#registeredOnce = true;
     this.#refusedEndpoints = '';
     this.#outage = undefined;
     // Master lists a new registration with load 0 until the first heartbeat.
