@@ -88,7 +88,7 @@ function judgeSession(sid: unknown, expected: Uint8Array): LeaseProblem | undefi
   return sameSessionId(id, 0, expected, 0) ? undefined : LeaseProblem.OtherSession;
 }
 
-/** A lone surrogate (`"\\ud800"`) has no UTF-8, so two such subjects would hash to one identity. */
+/** A lone surrogate (`"\ud800"`) has no UTF-8, so two such subjects would hash to one identity. */
 function judgeSubject(sub: unknown): LeaseProblem | undefined {
   const sound = typeof sub === 'string' && sub.trim() !== '' && sub.isWellFormed();
   return sound ? undefined : LeaseProblem.MalformedClaims;

@@ -63,8 +63,9 @@ export function masterKeyObject(key: MasterKey): KeyObject {
 }
 
 /**
- * OpenSSL takes any 32 bytes for a key and fails at each verification, or accepts signatures that nobody made when the point
- * has a small order. A key that somebody generated is canonical (RFC 8032 section 5.1.3), on the curve and in the prime-order subgroup.
+ * node:crypto takes any 32 bytes for a key and then refuses every signature, so that a mistyped key would look like leases gone
+ * bad; and a verifier that does accept keys of small order accepts anybody's signature for them. A key that somebody generated
+ * is canonical (RFC 8032 section 5.1.3), on the curve and in the prime-order subgroup.
  */
 function soundKey(hex: string, kid: string | undefined): MasterKeyResult {
   const problem = (what: string): MasterKeyResult => ({

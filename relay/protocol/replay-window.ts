@@ -89,13 +89,13 @@ function open(state: Words, base: number, high: number, low: number): true {
   return true;
 }
 
-/** Clears the bits of the `ahead` sequences above the highest: they belonged to sequences that leave the window. */
+/** Clears the bits between the highest and the new one, which the caller sets: they belonged to sequences that leave the window. */
 function forget(state: Words, base: number, highestLow: number, ahead: number): void {
   if (ahead >= REPLAY_WINDOW) {
     for (let i = RING; i < REPLAY_WORDS; i++) state[base + i] = 0;
     return;
   }
-  for (let i = 1; i <= ahead; i++) {
+  for (let i = 1; i < ahead; i++) {
     const word = base + RING + ringWord(highestLow + i);
     state[word] = state[word]! & ~ringBit(highestLow + i);
   }

@@ -209,3 +209,16 @@ test('any bytes, and any mutation of a RIFT frame, are read as the reference say
     ),
   );
 });
+
+test('fault 12: every handshake message and its repetitions read as a RIFT handshake of packet id 0', () => {
+  for (const size of [30, 31, 600]) {
+    for (const repetition of [1, 2, 3]) {
+      const { problem, kind, sequence } = read(handshake(0n, size));
+      assert.deepEqual(
+        [problem, kind, sequence],
+        [ForwardProblem.None, ForwardKind.RiftHandshake, 0n],
+        `repetition ${repetition}`,
+      );
+    }
+  }
+});

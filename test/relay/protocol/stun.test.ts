@@ -147,6 +147,12 @@ test('an attribute that reaches beyond the message is malformed', () => {
     answer[23] = size & 0xff;
     assert.equal(parse(answer).problem, StunProblem.Malformed);
   }
+  for (const type of [0x0001, 0x0020, 0x8022]) {
+    for (const present of [0, 4]) {
+      const cut = attribute(type, new Uint8Array(8)).subarray(0, 4 + present);
+      assert.equal(parse(stunMessage(0x0101, ID, [cut])).problem, StunProblem.Malformed);
+    }
+  }
 });
 
 test('a relay packet is never taken for STUN, a cut or padded message neither', () => {
