@@ -1,0 +1,54 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
+
+import { dumpYaml } from '@kubernetes/client-node';
+
+import { customResourceDefinition } from '../operator/api/crd.ts';
+
+/** Files that are made from operator/api: the plain CRD, and the chart's template of it. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const crd = customResourceDefinition();
+  const plain = dumpYaml(crd, { lineWidth: 120, noRefs: true });
+  const [beforeName, afterName] = dumpYaml(
+    {
+      ...crd,
+      metadata: {
+        name: (crd['metadata'] as { name: string }).name,
+        annotations: { 'helm.sh/resource-policy': 'keep' },
+      },
+    },
+    { lineWidth: 120, noRefs: true },
+  ).split('    helm.sh/resource-policy: keep\n') as [string, string];
+  return new Map([
+    [
+      'crds/wavryrelays.wavry.dev.yaml',
+      `# Made by "npm run generate" from operator/api; don't edit.\n${plain}`,
+    ],
+    [
+      'helm/wavry-relay-operator/templates/crd.yaml',
+      [
+        '{{- /* Made by "npm run generate" from operator/api; don\'t edit. */}}',
+        '{{- if .Values.crd.install }}',
+        beforeName.trimEnd(),
+        '    {{- if .Values.crd.keep }}',
+        '    helm.sh/resource-policy: keep',
+        '    {{- end }}',
+        '    meta.wavry.dev/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}',
+        afterName.trimEnd(),
+        '{{- end }}',
+        '',
+      ].join('\n'),
+    ],
+  ]);
+}
+
+if (import.meta.main) {
+  const check = process.argv.includes('--check');
+  for (const [file, text] of generatedFiles()) {
+    if (!check) writeFileSync(file, text);
+    else if (readFileSync(file, 'utf8') !== text) {
+      console.error(`${file} is out of date: run "npm run generate"`);
+      process.exitCode = 1;
+    }
+  }
+}
