@@ -33,7 +33,7 @@ export interface Config {
   readonly datapath: 'auto' | 'mmsg' | 'dgram';
   /** `ip:port` texts, in the order of registration. */
   readonly advertise: readonly string[];
-  /** `host:port`; the host may be a name. */
+  /** `host` or `host:port`; the host may be a name. */
   readonly stunServer: string | undefined;
   readonly controlDir: string | undefined;
   readonly stateDir: string | undefined;

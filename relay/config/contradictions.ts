@@ -9,7 +9,6 @@ export function refuseContradictions(settings: Settings): void {
   refusePublicBind(settings, 'listen', '127.0.0.1:4000');
   refusePublicBind(settings, 'healthListen', '127.0.0.1:9091');
   refuseBoth(settings, 'masterToken', 'masterTokenFile');
-  refuseBoth(settings, 'masterPublicKeys', 'masterKeysFile');
   const { values } = settings;
   if (values.datapath === 'dgram' && ((values.workers as number | undefined) ?? 1) > 1) {
     throw new ConfigError(

@@ -95,7 +95,7 @@ export const OPTIONS = {
     flag: 'stun-server',
     variable: 'WAVRY_RELAY_STUN_SERVER',
     group: 'Peers',
-    kind: { type: 'text', placeholder: 'HOST:PORT', format: 'host-port' },
+    kind: { type: 'text', placeholder: 'HOST[:PORT]', format: 'host-port' },
     unset: 'none',
     help: 'STUN server that tells the address to register',
   },
@@ -123,7 +123,7 @@ export const OPTIONS = {
     group: 'Master',
     kind: { type: 'text', placeholder: 'FILE', format: 'path' },
     unset: 'none',
-    help: 'file with such keys, one a line; read again when it changes',
+    help: 'file with more such keys, one a line; read again when it changes',
   },
   masterToken: {
     flag: 'master-token',

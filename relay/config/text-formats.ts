@@ -20,8 +20,8 @@ export const TEXT_FORMATS: Readonly<Record<TextFormat, Format>> = {
     wanted: 'the IP address and port that peers reach, such as 203.0.113.7:4000',
   },
   'host-port': {
-    accepts: (text) => HOST_PORT.test(text) && Number(text.slice(text.lastIndexOf(':') + 1)) <= 0xffff,
-    wanted: 'a host and a port, such as stun.example.com:3478',
+    accepts: isHostPort,
+    wanted: 'a host and a port, such as stun.example.com:3478 (which is the default port)',
   },
   'master-url': {
     accepts: isMasterUrl,
@@ -65,7 +65,17 @@ export function toSocketAddress(text: string): SocketAddress {
   };
 }
 
-const HOST_PORT = /^(?:[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9.])?|\[[0-9a-f:.]{2,45}\]):[1-9]\d{0,4}$/i;
+/** `127.0.0.1:4000`, `[::1]:4000`. */
+export function formatSocketAddress({ host, port, family }: SocketAddress): string {
+  return `${family === 6 ? `[${host}]` : host}:${port}`;
+}
+
+function isHostPort(text: string): boolean {
+  const match = HOST_PORT.exec(text);
+  return match !== null && Number(match[1] ?? 0) <= 0xffff;
+}
+
+const HOST_PORT = /^(?:[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9.])?|\[[0-9a-f:.]{2,45}\])(?::([1-9]\d{0,4}))?$/i;
 
 function isEndpoint(text: string): boolean {
   const words = parseAddress(text);

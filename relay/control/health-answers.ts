@@ -18,6 +18,7 @@ export function healthAnswer(moment: Moment): Answer {
       ...(!status.healthy && { reason: status.unhealthyReason ?? 'unknown' }),
       state: status.state,
       ready: status.ready,
+      has_master_key: moment.hasMasterKey,
       registered_with_master: status.registered,
       draining: status.draining,
       endpoints: status.endpoints,

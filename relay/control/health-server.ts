@@ -9,6 +9,7 @@ import express from 'express';
 import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 
 import type { SocketAddress } from '../config/config.ts';
+import { formatSocketAddress } from '../config/text-formats.ts';
 import type { ControlLog } from './control-log.ts';
 import { ControlError } from './groundwork.ts';
 import { healthAnswer, readyAnswer } from './health-answers.ts';
@@ -155,7 +156,7 @@ async function close(server: Server, { open, busy }: Connections): Promise<void>
 }
 
 function listenFailure(listen: SocketAddress, { code, message }: NodeJS.ErrnoException): string {
-  const where = `--health-listen ${listen.family === 6 ? `[${listen.host}]` : listen.host}:${listen.port}`;
+  const where = `--health-listen ${formatSocketAddress(listen)}`;
   if (code === 'EADDRINUSE') {
     return `${where}: another process listens there; stop it or choose another port`;
   }

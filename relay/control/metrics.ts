@@ -8,6 +8,8 @@ export interface MetricSources {
   readonly status: () => RelayStatus;
   /** Undefined until it runs. */
   readonly datapath: () => DatapathFigures | undefined;
+  /** Whether leases can be verified by now. */
+  readonly hasMasterKey: () => boolean;
   readonly maxSessions: number;
   /** Milliseconds since the process started, monotonic. */
   readonly uptimeMs: () => number;
@@ -21,6 +23,7 @@ export type DatapathFigures = Pick<
 /** One moment's figures, so that what belongs together adds up within an answer. */
 export interface Moment {
   readonly status: RelayStatus;
+  readonly hasMasterKey: boolean;
   readonly cells: Float64Array;
   readonly activeSessions: number;
   readonly totalSessions: number;
@@ -42,6 +45,7 @@ export function takeMoment(sources: MetricSources): Moment {
   const datapath = sources.datapath();
   return {
     status: sources.status(),
+    hasMasterKey: sources.hasMasterKey(),
     cells: datapath?.totals() ?? new Float64Array(COUNTER_CELLS),
     activeSessions: datapath?.activeSessions() ?? 0,
     totalSessions: datapath?.heldSessions() ?? 0,

@@ -42,6 +42,7 @@ export function servingRelay(): Fixture {
               socketBufferBytes: () => 4_194_304,
             }
           : undefined,
+      hasMasterKey: () => true,
       maxSessions: 100,
       uptimeMs: () => fixture.uptimeMs,
     },

@@ -65,6 +65,7 @@ test("/health has the guide's keys, today's relay's and ours", async (context) =
     status: 'ok',
     state: 'serving',
     ready: true,
+    has_master_key: true,
     registered_with_master: true,
     draining: false,
     endpoints: ['192.0.2.1:4000'],
