@@ -87,7 +87,7 @@ Leases:
 
 Traffic:
   --sessions N            pairs of peers (default 1)
-  --rate PPS              packets a second of each session and direction (default 100; 0: pings only)
+  --rate PPS              packets a second, each session and direction (default 100; 0: pings)
   --size BYTES            of a datagram with all headers, ${TRANSPORT_OVERHEAD} to ${MAX_DATAGRAM} (default 1200)
   --duration SECONDS      of traffic (default 10; 0: until Ctrl-C)
   --trains N              send N packets back to back, N times as far apart (default 1)
@@ -96,15 +96,15 @@ Traffic:
   --bind ADDRESS[/BITS]   IPv4 addresses to send from, peer by peer (default: the system's choice)
 
 Behaviour:
-  --behaviour deployed    present the lease once, ping every 500 ms, ignore the relay's answers (default)
-  --behaviour renewing    present until acknowledged, stop at a reject, then renew and present in turn
+  --behaviour deployed    present once, ping every 500 ms, ignore the relay's answers (default)
+  --behaviour renewing    present until acknowledged, give up at a reject, renew and present on
   --renew-seconds SECONDS between the renewals of a renewing peer (default 60)
-  --rebind-after SECONDS  every client goes on from a new port, as behind a NAT that has forgotten it
+  --rebind-after SECONDS  every client goes on from a new port, as a NAT makes it do
 
 Misbehaviour:
-  --bad-lease KIND        only present bad leases and check what the relay makes of them (kinds below)
+  --bad-lease KIND        only present bad leases, and check the answers (kinds below)
   --replay                send every packet a second time, and some when they are old
-  --copied-token          for each session somebody presents a copy of the client's lease from elsewhere
+  --copied-token          for each session somebody else presents a copy of the client's lease
   --flood KIND            packets from strangers: ${FLOOD_KINDS.join(', ')}
   --flood-rate PPS        all addresses together (default 1000)
   --flood-addresses N     how many strangers, at 127.66.0.0/16 or at --bind (default 1)

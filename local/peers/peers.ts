@@ -105,8 +105,10 @@ const PING_SIZE = 64;
 const TICK_MS = 1;
 const SETUP_TICK_MS = 50;
 const STARTS_AT_ONCE = 8;
+const KEEP_ALIVE_TICKS = 100;
 /** What is under way when the traffic ends may take this long. */
-const SETTLE_MS = 1000;
+const SETTLE_MS = 2000;
+const QUIET_MS = 200;
 /** Far beyond the relay's replay window of 128. */
 const OLD_PACKET = 200;
 const REPLAY_OLD_EVERY = 64;
@@ -127,11 +129,10 @@ class Run {
   readonly #tally = new Tally();
   readonly #overall = new Histogram();
   readonly #sessions: Session[] = [];
-  readonly #failures = new Map<string, number>();
   readonly #thieves: Thief[] = [];
   readonly #stopping = new AbortController();
   #phase: Phase = 'setting up';
-  #failed = 0;
+  #setupTicks = 0;
   #startedMs = 0;
   #endedMs = 0;
   #recent: Percentiles = new Histogram().percentiles();
@@ -178,9 +179,9 @@ class Run {
       sessions: {
         wanted: this.#options.sessions,
         established: this.#sessions.filter((session) => session.state === 'talking').length,
-        failed: this.#failed,
+        failed: this.#sessions.filter((session) => session.state === 'failed').length,
       },
-      failures: Object.fromEntries(this.#failures),
+      failures: this.#failures(),
       tally: this.#tally.counts(),
       lost: this.#lost(),
       skipped: this.#dataSchedule.skipped,
@@ -195,7 +196,6 @@ class Run {
     const perSecond = this.#options.setupRate ?? 250;
     const began = performance.now();
     const ticker = setInterval(() => this.#tickSetup(), SETUP_TICK_MS);
-    const pinger = setInterval(() => this.#tickSetupPings(), 1000 / PINGS_PER_SECOND);
     try {
       const starting = new Set<Promise<void>>();
       const problems: unknown[] = [];
@@ -214,7 +214,6 @@ class Run {
       while (this.#pending().length > 0 && !this.#stopping.signal.aborted) await sleep(5);
     } finally {
       clearInterval(ticker);
-      clearInterval(pinger);
     }
   }
 
@@ -237,20 +236,13 @@ class Run {
 
   #tickSetup(): void {
     const now = performance.now();
-    for (const session of this.#pending()) {
-      session.tick(now);
-      if (session.state !== 'failed') continue;
-      this.#failed++;
-      this.#failures.set(session.failure, (this.#failures.get(session.failure) ?? 0) + 1);
-    }
-  }
-
-  /** Those that are ready must not fall idle while others are being set up. */
-  #tickSetupPings(): void {
-    for (const session of this.#sessions) {
-      if (session.state !== 'talking') continue;
-      this.#ping = session.client.sendNext(this.#ping);
-      this.#ping = session.server.sendNext(this.#ping);
+    for (const session of this.#pending()) session.tick(now);
+    // Those that are ready must not fall idle while others are being set up.
+    for (let i = this.#setupTicks++ % KEEP_ALIVE_TICKS; i < this.#sessions.length; i += KEEP_ALIVE_TICKS) {
+      const { state, client, server } = this.#sessions[i]!;
+      if (state !== 'talking') continue;
+      client.sendHandshake();
+      server.sendHandshake();
     }
   }
 
@@ -352,7 +344,21 @@ class Run {
   async #settle(): Promise<void> {
     this.#phase = 'settling';
     const until = performance.now() + SETTLE_MS;
-    while (performance.now() < until && this.#flows().some((flow) => flow.lost > 0)) await sleep(10);
+    let received = -1;
+    // While something is still missing and something still comes.
+    while (performance.now() < until && received !== this.#tally.received) {
+      received = this.#tally.received;
+      if (this.#flows().every((flow) => flow.lost === 0)) return;
+      await sleep(QUIET_MS);
+    }
+  }
+
+  #failures(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { state, failure } of this.#sessions) {
+      if (state === 'failed') counts[failure] = (counts[failure] ?? 0) + 1;
+    }
+    return counts;
   }
 
   #pending(): Session[] {

@@ -11,7 +11,7 @@ export class Schedule {
   #skipped = 0;
 
   /** A sender that is late catches up by at most `catchUpMs`; what lies further back is skipped and counted. */
-  constructor(flows: number, perSecond: number, train: number, startMs: number, catchUpMs = 100) {
+  constructor(flows: number, perSecond: number, train: number, startMs: number, catchUpMs = 25) {
     this.#flows = flows;
     this.#intervalMs =
       flows > 0 && perSecond > 0 ? (1000 * train) / (perSecond * flows) : Number.POSITIVE_INFINITY;
@@ -26,7 +26,7 @@ export class Schedule {
     if (lateMs < 0) return -1;
     if (lateMs > this.#catchUpMs) {
       // The skipped turns are taken off the clock, not off the flows, so that nobody's turn is lost for good.
-      const turns = Math.ceil((lateMs - this.#catchUpMs) / this.#intervalMs);
+      const turns = Math.floor((lateMs - this.#catchUpMs) / this.#intervalMs);
       this.#skipped += turns;
       this.#startMs += turns * this.#intervalMs;
     }

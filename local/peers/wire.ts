@@ -86,12 +86,15 @@ export function writeTransportHeader(datagram: Buffer, alias: number, sequence: 
   datagram[37] = crc;
 }
 
-/** Fills the 30 bytes of a RIFT handshake header at 20: no alias, the session id again, packet id 0. */
+/**
+ * Fills the 30 bytes of a RIFT handshake header at 20, with packet id 0. Its session id is 128 bits wide, but bytes 4 to 8
+ * have to be 0 where an alias would stand, so it is the lower 96 bits of the relay's session id.
+ */
 export function writeHandshakeHeader(datagram: Buffer, sessionId: Uint8Array): void {
   datagram.fill(0, 20, 50);
   datagram.write('RI', 20, 'latin1');
   datagram[23] = 1;
-  datagram.set(sessionId, 28);
+  datagram.set(sessionId.subarray(4), 28);
   datagram.writeUInt16BE(crc16Kermit(datagram, 20, 48), 48);
 }
 
@@ -144,7 +147,7 @@ function readRift(datagram: Buffer, sessionId: Uint8Array, out: Received): void 
   const alias = readU32(datagram, 24);
   if (alias === 0 && datagram.length >= HANDSHAKE_OVERHEAD) {
     if (crc16Kermit(datagram, 20, 48) !== datagram.readUInt16BE(48)) return;
-    for (let i = 0; i < 16; i++) if (datagram[28 + i] !== sessionId[i]) return;
+    for (let i = 4; i < 16; i++) if (datagram[24 + i] !== sessionId[i]) return;
     out.kind = 'handshake';
     out.sequence = readU32(datagram, 40) * 0x1_0000_0000 + readU32(datagram, 44);
     return;
