@@ -1,12 +1,19 @@
 import type { Config, SocketAddress } from '../config/config.ts';
-import type { KeyRingData } from '../lease/key-ring.ts';
+import type { KeyRingState } from '../lease/key-ring.ts';
+import { DatapathError } from './datapath-error.ts';
+import { DgramSockets } from './dgram-sockets.ts';
+import { wildcardWarning } from './listen-address.ts';
+import { RunningDatapath } from './running-datapath.ts';
+import type { SocketSource } from './socket-source.ts';
+
+export { DatapathError } from './datapath-error.ts';
 
 export interface DatapathOptions {
   readonly config: Config;
   readonly relayId: string;
   /** Session records of 256 bytes (relay/session/record.ts), dealt out by session id before reading starts. */
   readonly restored: readonly Uint8Array[];
-  readonly keys: KeyRingData;
+  readonly keys: KeyRingState;
   readonly log: DatapathLog;
 }
 
@@ -37,7 +44,7 @@ export interface Datapath {
   /** Datagrams that the kernel dropped for want of buffer space, over all sockets; read at most once a second. */
   kernelDrops(): number;
 
-  setKeys(keys: KeyRingData): void;
+  setKeys(keys: KeyRingState): void;
   setShedding(on: boolean): void;
   /** Both clocks at the drain's start: monotonic and Unix milliseconds. `undefined` ends a drain. */
   setDraining(startedMs: number | undefined, startedWallMs: number): void;
@@ -59,17 +66,45 @@ export interface Datapath {
   stop(): Promise<void>;
 }
 
-/** A datapath that can't start; the text is for the operator. */
-export class DatapathError extends Error {
-  readonly exitCode: number;
-  constructor(message: string, exitCode = 1) {
-    super(message);
-    this.name = 'DatapathError';
-    this.exitCode = exitCode;
+/** Binds, starts the workers and waits until all of them read. Throws DatapathError. */
+export async function startDatapath(options: DatapathOptions): Promise<Datapath> {
+  const { config, log } = options;
+  const warning = wildcardWarning(config.listen);
+  if (warning !== undefined) log('warn', warning);
+  const { sockets, why } = await chooseSockets(config);
+  const running = await RunningDatapath.start(options, sockets, why);
+  if (running.socketBufferBytes() < SMALL_BUFFER_BYTES) {
+    log(
+      'warn',
+      `the socket's receive buffer is only ${Math.round(running.socketBufferBytes() / 1024)} KiB, so bursts will be dropped by the kernel: raise net.core.rmem_max (sysctl -w net.core.rmem_max=8388608) or give the relay CAP_NET_ADMIN`,
+    );
   }
+  log('info', running.description);
+  return running;
 }
 
-/** Binds, starts the workers and waits until all of them read. Throws {@link DatapathError}. */
-export async function startDatapath(options: DatapathOptions): Promise<Datapath> {
-  throw new DatapathError(`not built yet (${options.relayId})`);
+const SMALL_BUFFER_BYTES = 1024 * 1024;
+
+/** recvmmsg where it runs, node:dgram where it can't; what was asked for or an error when something was. */
+async function chooseSockets(config: Config): Promise<{ sockets: SocketSource; why: string }> {
+  if (config.datapath === 'dgram') return { sockets: new DgramSockets(config.listen), why: 'as configured' };
+  let source: SocketSource;
+  try {
+    if (process.platform !== 'linux') throw new Error(`${process.platform} has no recvmmsg`);
+    const { MmsgSockets } = await import('./mmsg-sockets.ts');
+    source = MmsgSockets.probe();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (config.datapath === 'mmsg') {
+      throw new DatapathError(
+        `--datapath mmsg can't run here: ${reason}; use --datapath auto, which falls back to node:dgram`,
+      );
+    }
+    return {
+      sockets: new DgramSockets(config.listen),
+      why: `best effort, as recvmmsg can't run here: ${reason}`,
+    };
+  }
+  source.open(config.listen, config.workers);
+  return { sockets: source, why: '' };
 }

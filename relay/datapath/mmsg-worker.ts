@@ -1,0 +1,50 @@
+import type { MessagePort } from 'node:worker_threads';
+import { HandOver } from './hand-over.ts';
+import { loadLibc, PR_SET_NAME, type Libc } from './libc.ts';
+import { MmsgLoop } from './mmsg-loop.ts';
+import { NativeBlock } from './native-block.ts';
+import { Nudge } from './nudge.ts';
+import { ReceiveBatch } from './receive.ts';
+import { Trains } from './trains.ts';
+import { assembleWorker } from './worker-assembly.ts';
+import type { MmsgSocket, Report, WorkerSetup } from './worker-setup.ts';
+
+/** Runs until the main thread says stop; the thread's event loop stands still meanwhile. */
+export function runMmsgWorker(setup: WorkerSetup, socket: MmsgSocket, port: MessagePort): void {
+  const libc = loadLibc();
+  nameThread(libc, `wavry-worker-${setup.index}`);
+  const { fd, bound } = socket;
+  const { pipeline, counters, state, duties } = assembleWorker(setup, port, () => trains);
+  const trains: Trains = new Trains(
+    libc,
+    fd,
+    bound.family,
+    setup.maxSessions * 2,
+    socket.segmenting,
+    pipeline,
+  );
+  const loop = new MmsgLoop({
+    libc,
+    index: setup.index,
+    pipeline,
+    counters,
+    state,
+    duties,
+    batch: new ReceiveBatch(libc, fd, bound.family, socket.coalescing),
+    trains,
+    others: socket.others && {
+      handOver: new HandOver(libc, socket.others.rings, setup.index, setup.workers),
+      nudge: new Nudge(libc, fd, bound, socket.others.cookie),
+    },
+  });
+  const ready: Report = { kind: 'ready' };
+  port.postMessage(ready);
+  loop.run();
+}
+
+/** What `top -H` and `perf` show. At most 15 bytes. */
+function nameThread(libc: Libc, name: string): void {
+  const block = new NativeBlock(16);
+  new TextEncoder().encodeInto(name.slice(0, 15), block.bytes);
+  libc.prctl(PR_SET_NAME, block.address, 0, 0, 0);
+}

@@ -1,0 +1,128 @@
+import type { LeaseQueue } from '../pipeline/lease-queue.ts';
+import type { Pipeline } from '../pipeline/pipeline.ts';
+import { Verdict } from '../pipeline/verdict.ts';
+import { monotonicMs } from './clock.ts';
+import type { DirtyRecords } from './dirty-records.ts';
+import { LeaseSchedule } from './lease-schedule.ts';
+import type { PacketLog } from './packet-log.ts';
+import type { SharedState } from './shared-state.ts';
+
+/** Where a loop's answers to single datagrams go: copied at once, sent with the next flush at the latest. */
+export interface ReplySink {
+  reply(bytes: Uint8Array, length: number, address: Int32Array, base: number, nowMs: number): void;
+  flush(nowMs: number): void;
+}
+
+export interface WorkerParts {
+  readonly index: number;
+  readonly pipeline: Pipeline;
+  readonly leases: LeaseQueue;
+  readonly state: SharedState;
+  /** Undefined without a state file. */
+  readonly records: DirtyRecords | undefined;
+  /** Undefined unless lines at level debug are wanted. */
+  readonly log: PacketLog | undefined;
+  /** Reads what the main thread sent. */
+  readonly mail: (nowMs: number) => void;
+  /** The mapped address of a STUN answer, six words. */
+  readonly stunAnswered: (mapped: Int32Array) => void;
+}
+
+/** What a worker does beside receiving and forwarding, the same for every kind of socket. */
+export class WorkerDuties {
+  readonly #parts: WorkerParts;
+  readonly #schedule: LeaseSchedule;
+  #nextTickMs = 0;
+  #nextSecondMs = 0;
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+    this.#schedule = new LeaseSchedule(monotonicMs());
+  }
+
+  /** Whether something waits for the worker's next turn, so that it must not sleep for a packet. */
+  get pressing(): boolean {
+    return this.#parts.leases.size > 0 || (this.#parts.records?.waiting ?? 0) > 0;
+  }
+
+  /** All verdicts but Forward, for the datagram that the pipeline has just judged. */
+  settle(
+    verdict: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    source: Int32Array,
+    nowMs: number,
+    replies: ReplySink,
+  ): void {
+    const { pipeline, leases, log } = this.#parts;
+    switch (verdict) {
+      case Verdict.Reply:
+        replies.reply(pipeline.reply, pipeline.replyLength, source, 0, nowMs);
+        log?.refused(source, 0);
+        return;
+      case Verdict.Lease:
+        if (leases.push(bytes, offset, length, source, 0, pipeline.knownSession)) return;
+        pipeline.queueFull(1);
+        log?.refused(source, 0);
+        return;
+      case Verdict.Stun:
+        this.#parts.stunAnswered(pipeline.stunMapped);
+        return;
+      default:
+        log?.refused(source, 0);
+    }
+  }
+
+  /** Once a turn, after its sends. `idle`: no datagram came in this turn. */
+  afterSends(idle: boolean, nowMs: number, replies: ReplySink): void {
+    const { leases, records, state, index } = this.#parts;
+    if (leases.size > 0) this.#verify(idle, nowMs, replies);
+    if (nowMs >= this.#nextTickMs) this.#tick(nowMs, replies);
+    records?.publish(nowMs);
+    if (state.takeMail(index)) this.#parts.mail(nowMs);
+  }
+
+  #verify(idle: boolean, nowMs: number, replies: ReplySink): void {
+    const { leases, pipeline, log } = this.#parts;
+    let allowance = this.#schedule.allowance(idle, nowMs);
+    if (allowance === 0) return;
+    const startedMs = monotonicMs();
+    const wallMs = Date.now();
+    for (; allowance > 0 && leases.shift(); allowance--) {
+      const { bytes, offset, length, sources, sourceBase } = leases;
+      const verdict = pipeline.present(bytes, offset, length, sources, sourceBase, startedMs, wallMs);
+      if (verdict === Verdict.Reply) {
+        replies.reply(pipeline.reply, pipeline.replyLength, sources, sourceBase, startedMs);
+      }
+      log?.refused(sources, sourceBase);
+    }
+    replies.flush(startedMs);
+    this.#schedule.spent(monotonicMs() - startedMs, idle);
+  }
+
+  #tick(nowMs: number, replies: ReplySink): void {
+    const { pipeline, state, index, log } = this.#parts;
+    this.#nextTickMs = nowMs + TICK_MS;
+    const wallMs = Date.now();
+    pipeline.sweep(nowMs, wallMs);
+    while (pipeline.takeDue(nowMs, wallMs) === Verdict.Reply) {
+      replies.reply(
+        pipeline.reply,
+        pipeline.replyLength,
+        pipeline.destinations,
+        pipeline.destinationBase,
+        nowMs,
+      );
+    }
+    replies.flush(nowMs);
+    state.setActiveSessions(index, pipeline.activeSessions);
+    const cpu = process.threadCpuUsage();
+    state.setCpu(index, (cpu.user + cpu.system) / 1000, nowMs);
+    if (nowMs < this.#nextSecondMs) return;
+    this.#nextSecondMs = nowMs + 1000;
+    log?.refill();
+  }
+}
+
+const TICK_MS = 100;
