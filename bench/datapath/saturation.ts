@@ -1,0 +1,114 @@
+import { sendTraffic, writePeerLeases } from './generator.ts';
+import type { SaturationSample, SaturationSection, Scenario, SubjectId } from './results.ts';
+import { scenarioLabel } from './scenarios.ts';
+import { startSubject } from './subjects.ts';
+import type { Subject } from './subjects.ts';
+import type { Workspace } from './workspace.ts';
+
+export interface SaturationPlan {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly subjects: readonly SubjectId[];
+  readonly scenarios: readonly Scenario[];
+}
+
+/** Loss below this is none (datapath notes). */
+const LOSS_LIMIT = 0.001;
+/** A rate is found when the one that fails is at most this much higher. */
+const PRECISION = 1.04;
+/** The generator's own limit is reached when it offers less than this share of what it was told. */
+const GENERATOR_SHARE = 0.97;
+
+export interface Probe {
+  /** Packets a second that were really offered. */
+  readonly offered: number;
+  readonly loss: number;
+}
+
+export interface Saturation {
+  readonly rate: number;
+  readonly generatorLimited: boolean;
+}
+
+/** The most packets a second that each subject forwards with next to no loss. */
+export async function measureSaturation(
+  workspace: Workspace,
+  plan: SaturationPlan,
+): Promise<SaturationSection> {
+  const { sessions } = plan.scenarios[0]!;
+  const leases = writePeerLeases(workspace, sessions);
+  const subjects: Subject[] = [];
+  const samples: SaturationSample[] = [];
+  try {
+    for (const id of plan.subjects) subjects.push(await startSubject(workspace, id, sessions, leases));
+    for (const scenario of plan.scenarios) {
+      const found = new Map<SubjectId, number>();
+      for (let round = 0; round < plan.rounds; round++) {
+        for (const subject of subjects) {
+          const guess = found.get(subject.id);
+          const result = await findSaturation(
+            (rate) => probe(workspace, subject, scenario, rate, plan.seconds),
+            guess === undefined ? scenario.rate : guess * 0.85,
+            guess === undefined ? 1.5 : 1.15,
+          );
+          found.set(subject.id, result.rate);
+          samples.push({ scenario: scenario.id, subject: subject.id, round, ...result });
+          workspace.progress(
+            `saturation: ${scenarioLabel(scenario)}, ${subject.id}: ${Math.round(result.rate / 1000)},000/s` +
+              (result.generatorLimited ? ' or more, the generator can no more' : ''),
+          );
+        }
+      }
+    }
+  } finally {
+    await Promise.all(subjects.map((subject) => subject.stop()));
+  }
+  const { rounds, seconds, scenarios } = plan;
+  return { rounds, seconds, lossLimit: LOSS_LIMIT, scenarios, samples };
+}
+
+/** Climbs from `start` by `factor` until a probe loses packets, then halves the gap between the best and the worst. */
+export async function findSaturation(
+  probe: (rate: number) => Promise<Probe>,
+  start: number,
+  factor: number,
+): Promise<Saturation> {
+  let good = 0;
+  let bad = Infinity;
+  let rate = start;
+  while (bad > good * PRECISION && rate > 1000) {
+    const { offered, loss } = await probe(rate);
+    if (loss >= LOSS_LIMIT) {
+      bad = rate;
+    } else if (offered < rate * GENERATOR_SHARE) {
+      return { rate: Math.max(good, offered), generatorLimited: true };
+    } else {
+      good = rate;
+    }
+    if (bad === Infinity) rate = good * factor;
+    else rate = good === 0 ? bad / factor : (good + bad) / 2;
+  }
+  return { rate: good, generatorLimited: false };
+}
+
+async function probe(
+  workspace: Workspace,
+  subject: Subject,
+  scenario: Scenario,
+  rate: number,
+  seconds: number,
+): Promise<Probe> {
+  const traffic = await sendTraffic(workspace, {
+    port: subject.port,
+    turnFile: subject.turnFile,
+    sessions: scenario.sessions,
+    size: scenario.size,
+    pattern: scenario.pattern,
+    rate,
+    seconds,
+  });
+  return {
+    offered: traffic.sent / traffic.seconds,
+    loss: 1 - traffic.received / Math.max(1, traffic.sent),
+  };
+}

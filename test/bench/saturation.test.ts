@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { findSaturation } from '../../bench/datapath/saturation.ts';
+
+test('the search ends within its precision below the real limit', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 5000, max: 2_000_000 }),
+      fc.integer({ min: 2000, max: 200_000 }),
+      async (limit, start) => {
+        let probes = 0;
+        const found = await findSaturation(
+          (rate) => {
+            probes++;
+            return Promise.resolve({ offered: rate, loss: rate > limit ? 0.5 : 0 });
+          },
+          start,
+          1.5,
+        );
+        assert.equal(found.generatorLimited, false);
+        assert.ok(found.rate <= limit, `${found.rate} is above the limit of ${limit}`);
+        assert.ok(found.rate >= limit / 1.05, `${found.rate} is far below the limit of ${limit}`);
+        assert.ok(probes < 40, `${probes} probes`);
+      },
+    ),
+  );
+});
+
+test('a generator that can no more is named, with what it offered', async () => {
+  const found = await findSaturation(
+    (rate) => Promise.resolve({ offered: Math.min(rate, 300_000), loss: 0 }),
+    80_000,
+    1.5,
+  );
+  assert.deepEqual(found, { rate: 300_000, generatorLimited: true });
+});
+
+test('a subject that always loses packets is given up, not searched for ever', async () => {
+  const found = await findSaturation((rate) => Promise.resolve({ offered: rate, loss: 1 }), 80_000, 1.5);
+  assert.deepEqual(found, { rate: 0, generatorLimited: false });
+});
