@@ -32,8 +32,8 @@ export interface LeaseGrant {
 export type ClaimsVerdict = { readonly grant: LeaseGrant } | { readonly problem: LeaseProblem };
 
 export const CLOCK_TOLERANCE_MS = 30_000;
-export const MAX_HORIZON_MS = 3_600_000;
-export const MIN_SOFT_KBPS = 1000;
+const MAX_HORIZON_MS = 3_600_000;
+const MIN_SOFT_KBPS = 1000;
 export const DEFAULT_SOFT_KBPS = 50_000;
 export const DEFAULT_HARD_KBPS = 100_000;
 

@@ -15,7 +15,7 @@ export interface KeyRingState {
   readonly answers: readonly MasterAnswer[];
 }
 
-export interface MasterAnswer {
+interface MasterAnswer {
   readonly key: MasterKey;
   /** When a later answer took this one's place; undefined for the newest. */
   readonly replacedAtMs: number | undefined;

@@ -54,7 +54,7 @@ export function masterKeyId(key: MasterKey): string {
   return key.kid ?? `k${key.hex.slice(0, 16)}`;
 }
 
-/** The key as node:crypto verifies with it. Made once a key: it costs as much as a tenth of a verification. */
+/** The key as node:crypto verifies with it. Made once a key, not once a lease. */
 export function masterKeyObject(key: MasterKey): KeyObject {
   return createPublicKey({
     key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(key.hex, 'hex').toString('base64url') },
@@ -75,7 +75,7 @@ function soundKey(hex: string, kid: string | undefined): MasterKeyResult {
   try {
     point = Point.fromHex(hex, false);
   } catch {
-    return problem('no point of the curve');
+    return problem('no point of the curve, canonically written');
   }
   if (point.isSmallOrder()) return problem('a point of small order');
   if (!point.isTorsionFree()) return problem('not in the prime-order subgroup');

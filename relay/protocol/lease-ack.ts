@@ -2,7 +2,7 @@ import { readU32, writeU32 } from './big-endian.ts';
 import { HEADER_BYTES } from './header.ts';
 
 /** expires u64 (Unix ms), soft limit u32 (kbps), hard limit u32 (kbps) (wire reference 1). */
-export const LEASE_ACK_PAYLOAD_BYTES = 16;
+const LEASE_ACK_PAYLOAD_BYTES = 16;
 export const LEASE_ACK_BYTES: number = HEADER_BYTES + LEASE_ACK_PAYLOAD_BYTES;
 
 export interface LeaseAck {

@@ -3,7 +3,7 @@ import { HEADER_BYTES, MessageType, writeHeader } from './header.ts';
 import { Role } from './role.ts';
 
 /** role u8, token length u16, token (wire reference 1). */
-export const LEASE_PRESENT_FIXED_BYTES = 3;
+const FIXED_BYTES = 3;
 export const MAX_TOKEN_BYTES = 8192;
 
 /** Where {@link parseLeasePresent} puts what it found; its `out` has at least LEASE_PRESENT_WORDS elements. */
@@ -38,14 +38,14 @@ export function parseLeasePresent(
   length: number,
   out: Int32Array,
 ): LeasePresentProblem {
-  if (length < LEASE_PRESENT_FIXED_BYTES) return LeasePresentProblem.TooShort;
+  if (length < FIXED_BYTES) return LeasePresentProblem.TooShort;
   const role = bytes[offset]!;
   if (role !== Role.Client && role !== Role.Server) return LeasePresentProblem.UnknownRole;
   const tokenLength = readU16(bytes, offset + 1);
-  if (tokenLength > length - LEASE_PRESENT_FIXED_BYTES || tokenLength > MAX_TOKEN_BYTES) {
+  if (tokenLength > length - FIXED_BYTES || tokenLength > MAX_TOKEN_BYTES) {
     return LeasePresentProblem.TokenBeyondDatagram;
   }
-  const start = offset + LEASE_PRESENT_FIXED_BYTES;
+  const start = offset + FIXED_BYTES;
   let all = 0;
   for (let at = start; at < start + tokenLength; at++) all |= bytes[at]!;
   if (all > 0x7f) return LeasePresentProblem.TokenNotAscii;
@@ -55,19 +55,13 @@ export function parseLeasePresent(
   return tokenLength === 0 ? LeasePresentProblem.EmptyToken : LeasePresentProblem.None;
 }
 
-/** Writes role, length and token at `offset` and returns the payload's length in bytes. */
-export function writeLeasePresent(bytes: Uint8Array, offset: number, role: Role, token: Uint8Array): number {
-  bytes[offset] = role;
-  writeU16(bytes, offset + 1, token.length);
-  bytes.set(token, offset + LEASE_PRESENT_FIXED_BYTES);
-  return LEASE_PRESENT_FIXED_BYTES + token.length;
-}
-
 /** A whole LEASE_PRESENT datagram, as a peer sends it. */
 export function leasePresentDatagram(sessionId: Uint8Array, role: Role, token: string): Uint8Array {
   const tokenBytes = new TextEncoder().encode(token);
-  const datagram = new Uint8Array(HEADER_BYTES + LEASE_PRESENT_FIXED_BYTES + tokenBytes.length);
+  const datagram = new Uint8Array(HEADER_BYTES + FIXED_BYTES + tokenBytes.length);
   writeHeader(datagram, 0, MessageType.LeasePresent, sessionId, 0);
-  writeLeasePresent(datagram, HEADER_BYTES, role, tokenBytes);
+  datagram[HEADER_BYTES] = role;
+  writeU16(datagram, HEADER_BYTES + 1, tokenBytes.length);
+  datagram.set(tokenBytes, HEADER_BYTES + FIXED_BYTES);
   return datagram;
 }

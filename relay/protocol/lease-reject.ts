@@ -2,7 +2,7 @@ import { readU16, writeU16 } from './big-endian.ts';
 import { HEADER_BYTES } from './header.ts';
 
 /** reason u16 (wire reference 1). */
-export const LEASE_REJECT_PAYLOAD_BYTES = 2;
+const LEASE_REJECT_PAYLOAD_BYTES = 2;
 export const LEASE_REJECT_BYTES: number = HEADER_BYTES + LEASE_REJECT_PAYLOAD_BYTES;
 
 /** SessionFull stands for shedding and draining as well. */

@@ -10,10 +10,10 @@ import { crc16Kermit } from './crc16.ts';
  * Bytes 4..8 all zero and 30 bytes or more mean handshake, anything else transport. Otherwise: u64 in the first 8 bytes.
  */
 
-export const RIFT_VERSION = 1;
+const RIFT_VERSION = 1;
 export const RIFT_TRANSPORT_BYTES = 18;
 export const RIFT_HANDSHAKE_BYTES = 30;
-export const PLAIN_SEQUENCE_BYTES = 8;
+const PLAIN_SEQUENCE_BYTES = 8;
 
 export const ForwardKind = { Plain: 0, RiftTransport: 1, RiftHandshake: 2 } as const;
 export type ForwardKind = (typeof ForwardKind)[keyof typeof ForwardKind];

@@ -19,7 +19,7 @@ import { readI32, readU16, writeU16, writeU32 } from './big-endian.ts';
 /** A binding request without attributes, which is a bare STUN header. */
 export const STUN_REQUEST_BYTES = 20;
 export const STUN_TRANSACTION_ID_BYTES = 12;
-export const STUN_TRANSACTION_ID_OFFSET = 8;
+const STUN_TRANSACTION_ID_OFFSET = 8;
 /** RFC 8489 section 5: bytes 4 to 7 of every message. */
 export const STUN_MAGIC_COOKIE = 0x2112a442;
 

@@ -122,6 +122,13 @@ test('fault 13: nothing pinned, the newest key of Master and for an hour the one
 test('the hour runs from the first answer that replaced a key, not from the last', () => {
   const ring = withAnswer(answered(keyOf(ALPHA, 'k1'), keyOf(BETA, 'k2')), keyOf(BETA, 'k2'), T + 1000);
   assert.deepEqual(tried(ring, 'k1', T + PREVIOUS_KEY_MS), ['B/k2']);
+  const renamed = withAnswer(
+    withAnswer(newKeyRing([keyOf(ALPHA)]), keyOf(ALPHA, 'k1'), T),
+    keyOf(ALPHA, 'k2'),
+    T,
+  );
+  const later = withAnswer(renamed, keyOf(BETA, 'k3'), T + 1000);
+  assert.deepEqual(tried(later, 'k1', T + PREVIOUS_KEY_MS), ['A/k2']);
 });
 
 test('a key that comes back is the newest again', () => {

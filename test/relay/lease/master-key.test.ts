@@ -61,6 +61,13 @@ test('a key that nobody can have generated is refused, and the error says where 
   }
 });
 
+test('an encoding that is not canonical is refused as such', () => {
+  // y = 3 is on the curve; p + 3 would be its second spelling.
+  for (const hex of [UNSOUND['y = p'], `f0${'ff'.repeat(30)}7f`, `f0${'ff'.repeat(31)}`]) {
+    assert.match(problemOf(parseMasterKey(hex)), /canonically/);
+  }
+});
+
 test('a sound point with a small-order one added is refused', () => {
   const mixed = noble.Point.fromHex(ALPHA.hex, false)
     .add(noble.Point.fromHex(UNSOUND['order 8'], false))

@@ -4,8 +4,12 @@ import * as fc from 'fast-check';
 import {
   HEADER_BYTES,
   HeaderProblem,
+  MAGIC,
   MAX_DATAGRAM,
+  MIN_DATAGRAM,
   MessageType,
+  TYPE_OFFSET,
+  VERSION,
   headerProblem,
   writeHeader,
 } from '../../../relay/protocol/header.ts';
@@ -26,6 +30,11 @@ test('a header is written as the wire reference lays it out', () => {
   assert.deepEqual([...bytes], [0xee, 0xee, 0x57, 0x01, 0x04, 0x00, ...SESSION, 0xee, 0xee]);
 });
 
+test('the numbers of the wire reference', () => {
+  assert.deepEqual([HEADER_BYTES, MIN_DATAGRAM, MAX_DATAGRAM, MAGIC, VERSION], [20, 20, 1500, 0x57, 1]);
+  assert.deepEqual(types, [1, 2, 3, 4, 0x10]);
+});
+
 test('every message type passes', () => {
   assert.deepEqual(
     types.map((type) => headerProblem(datagram(HEADER_BYTES, type), 0, HEADER_BYTES)),
@@ -43,7 +52,7 @@ test('sizes of 20 to 1500 bytes are valid, the next ones are not (fault 14)', ()
   for (const [size, problem] of [
     [0, HeaderProblem.TooShort],
     [19, HeaderProblem.TooShort],
-    [20, HeaderProblem.None],
+    [MIN_DATAGRAM, HeaderProblem.None],
     [MAX_DATAGRAM, HeaderProblem.None],
     [1501, HeaderProblem.TooLong],
     [65_507, HeaderProblem.TooLong],
@@ -67,7 +76,7 @@ test('magic and version have one value', () => {
 test('a type that the reference does not list is unknown', () => {
   for (let type = 0; type < 256; type++) {
     const bytes = datagram();
-    bytes[2] = type;
+    bytes[TYPE_OFFSET] = type;
     const known = (types as readonly number[]).includes(type);
     assert.equal(
       headerProblem(bytes, 0, HEADER_BYTES),

@@ -6,6 +6,8 @@ import {
   FORWARD_WORDS,
   ForwardKind,
   ForwardProblem,
+  RIFT_HANDSHAKE_BYTES,
+  RIFT_TRANSPORT_BYTES,
   forwardSequence,
   writeRiftHandshake,
   writeRiftTransport,
@@ -68,13 +70,13 @@ function agrees(payload: Uint8Array): void {
   else assert.equal(is.problem, should.problem);
 }
 
-function transport(alias: number, id: bigint, size = 18): Uint8Array {
+function transport(alias: number, id: bigint, size = RIFT_TRANSPORT_BYTES): Uint8Array {
   const payload = new Uint8Array(Math.max(size, 18)).fill(0x5c, 18);
   writeRiftTransport(payload, 0, alias, Number(id >> 32n), Number(id & 0xffff_ffffn));
   return payload.subarray(0, size);
 }
 
-function handshake(id: bigint, size = 30): Uint8Array {
+function handshake(id: bigint, size = RIFT_HANDSHAKE_BYTES): Uint8Array {
   const payload = new Uint8Array(Math.max(size, 30)).fill(0x5c, 30);
   writeRiftHandshake(payload, 0, [1, 2, 0xffff_ffff], Number(id >> 32n), Number(id & 0xffff_ffffn));
   return payload.subarray(0, size);
