@@ -14,6 +14,8 @@ export interface StateFileOptions {
   readonly relayId: string;
   readonly clock: Clock;
   readonly log: ControlLog;
+  /** node:fs's when left out. */
+  readonly openFile?: typeof open;
 }
 
 /** As Datapath.takeDirty. */
@@ -66,7 +68,7 @@ export class StateFile {
   static async open(options: StateFileOptions): Promise<StateFile> {
     const { path } = options;
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    const file = await open(path, flags, 0o600);
+    const file = await (options.openFile ?? open)(path, flags, 0o600);
     try {
       const info = await file.stat();
       if (!info.isFile()) throw new Error(`${path} is not a regular file`);
