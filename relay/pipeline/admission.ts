@@ -1,3 +1,5 @@
+import { Counter } from './counters.ts';
+
 /**
  * Whether there is room for another session; shared over the workers. Asked for a new session with a good lease only
  * (design-relay 4, "Overload"): sessions that exist, and second peers of waiting ones, are never refused.
@@ -13,6 +15,32 @@ export interface Admission {
   drainStartedWallMs(): number | undefined;
   /** Monotonic milliseconds of the same moment. */
   drainStartedMs(): number;
+}
+
+/** From a drain's start so long, and for leases issued up to so long after it, new sessions are admitted (design-relay 6). */
+const DRAIN_ADMITS_MS = 10_000;
+const DRAIN_ADMITS_ISSUED_MS = 5000;
+
+/**
+ * Takes a place for a new session, or says by which counter it is refused; -1 when the place is taken. Capacity is asked
+ * before overload, so that a full relay does not pass for a busy one; a late lease of a drain before both, since that says
+ * nothing about either. A lease without `iat_rfc3339` can't be too late.
+ */
+export function admissionRefusal(
+  admission: Admission,
+  issuedAtMs: number | undefined,
+  nowMs: number,
+): number {
+  const drainWallMs = admission.drainStartedWallMs();
+  if (drainWallMs !== undefined) {
+    const inTime = nowMs - admission.drainStartedMs() < DRAIN_ADMITS_MS;
+    const handedOutBefore = issuedAtMs === undefined || issuedAtMs <= drainWallMs + DRAIN_ADMITS_ISSUED_MS;
+    if (!inTime || !handedOutBefore) return Counter.drain_refused_packets;
+  }
+  if (!admission.tryHold()) return Counter.session_full_rejects;
+  if (!admission.shedding()) return -1;
+  admission.release();
+  return Counter.overload_shed_packets;
 }
 
 /** 32-bit words and 64-bit floats of shared memory that {@link SharedAdmission} lives in. */

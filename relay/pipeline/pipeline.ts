@@ -1,28 +1,32 @@
-import type { LeaseVerdict } from '../lease/verify-lease.ts';
-import type { Role } from '../protocol/role.ts';
+import {
+  HeaderProblem,
+  headerProblem,
+  MessageType,
+  SESSION_ID_OFFSET,
+  TYPE_OFFSET,
+} from '../protocol/header.ts';
+import { relayKey, writeRecord } from '../session/record.ts';
+import type { SessionTable } from '../session/table.ts';
 import type { Admission } from './admission.ts';
+import { Answer } from './answer.ts';
+import { Books } from './books.ts';
+import { CleanUp } from './clean-up.ts';
+import { Counter } from './counters.ts';
+import { ForbiddenAddresses } from './forbidden-addresses.ts';
+import { ForwardPath } from './forward-path.ts';
+import { LeaseDesk } from './lease-desk.ts';
+import type { LeaseVerifier } from './lease-desk.ts';
+import { RateLimits } from './rate-limits.ts';
+import { describeSession, restoreSession } from './restoring.ts';
+import { SessionPool } from './session-pool.ts';
+import type { SessionJournal } from './session-pool.ts';
+import { StunWait } from './stun-wait.ts';
+import { Verdict } from './verdict.ts';
 
-/**
- * Judges a token: lease/verify-lease.ts with this worker's keys. `token` and `sessionId` are only valid during the call.
- * `insecureIdentity` is set in insecure development mode only: the peer's `ip:port`, its identity there.
- */
-export type LeaseVerifier = (
-  token: Uint8Array,
-  sessionId: Uint8Array,
-  role: Role,
-  wallMs: number,
-  insecureIdentity: string | undefined,
-) => LeaseVerdict;
+export type { LeaseVerifier } from './lease-desk.ts';
+export type { SessionJournal } from './session-pool.ts';
 
-/** Told in the middle of a call into the pipeline: note the slot, act later. */
-export interface SessionJournal {
-  /** The record of the session in this slot changed, or it is new; see Pipeline.writeRecord. */
-  dirty(slot: number): void;
-  /** The session in this slot is gone; the slot may hold another one soon. */
-  removed(slot: number): void;
-}
-
-/** Durations in milliseconds, rates per second. */
+/** Durations in milliseconds, rates per second. Structurally a part of Config. */
 export interface PipelineLimits {
   readonly idleTimeoutMs: number;
   readonly leaseDurationMs: number;
@@ -37,7 +41,6 @@ export interface PipelineOptions {
   readonly relayId: string;
   /** Slots of this worker's table: no fewer than sessions may be held at all, as all may fall to one worker. */
   readonly sessionCapacity: number;
-  /** Structurally a part of Config. */
   readonly limits: PipelineLimits;
   /** COUNTER_CELLS cells that only this pipeline writes. */
   readonly counters: Float64Array;
@@ -52,30 +55,82 @@ export interface PipelineOptions {
 }
 
 /**
- * One datagram in, one verdict out. `nowMs` is monotonic milliseconds and never goes back from call to call, `wallMs`
- * Unix milliseconds: it judges claims, fills LEASE_ACK and stamps records, and ends no session.
+ * One datagram in, one verdict out. `nowMs` is monotonic milliseconds and never goes back from call to call; `wallMs` is Unix
+ * milliseconds: it judges claims, fills LEASE_ACK and stamps records, and ends no session.
  */
 export class Pipeline {
-  /** After Verdict.Forward: sessionSlot * 2 + role of the sender: the key for building trains. */
-  flow = 0;
-  /** After Verdict.Forward and after takeDue: the address to send to is the six words at destinationBase. */
+  /** After Verdict.Forward, and after takeDue: the address to send to is the six words at `destinationBase`. */
   readonly destinations: Int32Array;
   destinationBase = 0;
-  /** After Verdict.Reply. */
+  /** After Verdict.Reply, and after takeDue: what to send. */
   readonly reply: Uint8Array;
-  replyLength = 0;
-  /** After Verdict.Lease: its session exists, so the queue's reserved half is open to it. */
-  knownSession = false;
   /** After Verdict.Stun: six address words. */
-  readonly stunMapped: Int32Array = new Int32Array(6);
-  /** Sessions with two peers; those that expired count until they are cleaned up. */
-  activeSessions = 0;
-  /** Waiting and active. */
-  heldSessions = 0;
+  readonly stunMapped: Int32Array;
+
+  readonly #table: SessionTable;
+  readonly #pool: SessionPool;
+  readonly #books: Books;
+  readonly #forbidden: ForbiddenAddresses;
+  readonly #answer: Answer;
+  readonly #forwards: ForwardPath;
+  readonly #leases: LeaseDesk;
+  readonly #cleanUp: CleanUp;
+  readonly #stun: StunWait;
+  readonly #options: PipelineOptions;
+  readonly #relayKey: Uint8Array;
+  #wallAheadMs: number;
 
   constructor(options: PipelineOptions) {
-    this.destinations = new Int32Array(options.sessionCapacity);
-    this.reply = new Uint8Array(36);
+    const { seed, admission, journal, limits } = options;
+    this.#options = options;
+    this.#books = new Books(options.counters);
+    this.#pool = new SessionPool(options.sessionCapacity, seed, admission, journal);
+    this.#table = this.#pool.table;
+    this.#forbidden = new ForbiddenAddresses();
+    this.#answer = new Answer();
+    const rates = new RateLimits(seed, limits.ipRateLimitPps, limits.identityRateLimitPps);
+    this.#forwards = new ForwardPath(this.#pool, this.#books, rates, this.#forbidden, limits);
+    this.#leases = new LeaseDesk(this.#pool, this.#books, rates, this.#forbidden, admission, this.#answer, {
+      verify: options.verify,
+      insecure: options.insecure,
+      leaseDurationMs: limits.leaseDurationMs,
+    });
+    this.#cleanUp = new CleanUp(this.#pool, this.#books, limits, options.nowMs);
+    this.#stun = new StunWait();
+    this.#relayKey = relayKey(options.relayId);
+    this.#wallAheadMs = options.wallMs - options.nowMs;
+    this.destinations = this.#table.words;
+    this.reply = this.#answer.bytes;
+    this.stunMapped = this.#stun.mapped;
+  }
+
+  /** After Verdict.Forward: session slot * 2 + role of the sender, the key for building trains. */
+  get flow(): number {
+    return this.#forwards.flow;
+  }
+
+  get replyLength(): number {
+    return this.#answer.length;
+  }
+
+  /** After Verdict.Lease: its session exists, so the queue's reserved half is open to it. */
+  get knownSession(): boolean {
+    return this.#leases.knownSession;
+  }
+
+  /** Why the latest datagram was dropped or rejected (the index in Counter of its primary reason), or -1 when it was not. */
+  get dropReason(): number {
+    return this.#books.dropReason;
+  }
+
+  /** Sessions with two peers; those that expired count until they are cleaned up. */
+  get activeSessions(): number {
+    return this.#pool.activeSessions;
+  }
+
+  /** Waiting and active. */
+  get heldSessions(): number {
+    return this.#table.size;
   }
 
   /**
@@ -89,8 +144,22 @@ export class Pipeline {
     source: Int32Array,
     sourceBase: number,
     nowMs: number,
-  ): number {
-    throw new Error(`not built yet ${bytes.length + offset + length + source.length + sourceBase + nowMs}`);
+  ): Verdict {
+    const books = this.#books;
+    books.dropReason = -1;
+    books.count(Counter.packets_rx);
+    books.add(Counter.bytes_rx, length);
+    if (headerProblem(bytes, offset, length) !== HeaderProblem.None) {
+      return this.#notOurs(bytes, offset, length, source, sourceBase, nowMs);
+    }
+    const type = bytes[offset + TYPE_OFFSET]!;
+    const slot = this.#table.find(bytes, offset + SESSION_ID_OFFSET);
+    if (type === MessageType.Forward) {
+      const verdict = this.#forwards.receive(bytes, offset, length, slot, source, sourceBase, nowMs);
+      this.destinationBase = this.#forwards.destinationBase;
+      return verdict;
+    }
+    return this.#lease(type, bytes, offset, length, slot, source, sourceBase, nowMs);
   }
 
   /** A LEASE_PRESENT out of the queue: verified (about 0.1 ms) and judged. Reply (send it to the source) or Drop. */
@@ -102,62 +171,110 @@ export class Pipeline {
     sourceBase: number,
     nowMs: number,
     wallMs: number,
-  ): number {
-    throw new Error(
-      `not built yet ${wallMs + this.receive(bytes, offset, length, source, sourceBase, nowMs)}`,
-    );
+  ): Verdict {
+    this.#books.dropReason = -1;
+    return this.#leases.present(bytes, offset, length, source, sourceBase, nowMs, wallMs);
   }
 
   /**
    * The LEASE_ACKs for addresses that had to wait until the old one was silent (design-relay 3). Call a few times a second
    * until it says Drop; at each Reply send `reply` to `destinations` at `destinationBase`.
    */
-  takeDue(nowMs: number, wallMs: number): number {
-    throw new Error(`not built yet ${nowMs + wallMs}`);
+  takeDue(nowMs: number, wallMs: number): Verdict {
+    const verdict = this.#leases.takeDue(nowMs, wallMs);
+    this.destinationBase = this.#leases.destinationBase;
+    return verdict;
   }
 
-  /** Sent on: `packets` of `bytes` together. */
+  /** `packets` of `bytes` together were sent on. */
   forwarded(packets: number, bytes: number): void {
-    throw new Error(`not built yet ${packets + bytes}`);
+    this.#books.add(Counter.packets_forwarded, packets);
+    this.#books.add(Counter.bytes_forwarded, bytes);
   }
 
   /** The kernel refused packets after Verdict.Forward. */
   sendFailed(packets: number): void {
-    throw new Error(`not built yet ${packets}`);
+    this.#books.add(Counter.dropped_packets, packets);
+    this.#books.add(Counter.send_failed_packets, packets);
   }
 
-  /** Packets that found a queue full: a lease after Verdict.Lease. Counted as received by `receive` already. */
+  /** Leases that found the queue full after Verdict.Lease. */
   queueFull(packets: number): void {
-    throw new Error(`not built yet ${packets}`);
+    this.#books.add(Counter.dropped_packets, packets);
+    this.#books.add(Counter.backpressure_dropped_packets, packets);
   }
 
-  /** Packets that never got as far as `receive` because a ring between workers was full: counts them as received, too. */
+  /** Packets for which the ring to another worker was full, so that no `receive` ever sees them: received and dropped. */
   handOverFull(packets: number, bytes: number): void {
-    throw new Error(`not built yet ${packets + bytes}`);
+    this.#books.add(Counter.packets_rx, packets);
+    this.#books.add(Counter.bytes_rx, bytes);
+    this.queueFull(packets);
   }
 
-  /** Clean-up and the clocks' relation; bounded work a call. Call a few times a second. */
+  /** Cleans up, and learns how far the wall clock is ahead. Bounded work; call it a few times a second. */
   sweep(nowMs: number, wallMs: number): void {
-    throw new Error(`not built yet ${nowMs + wallMs}`);
+    this.#wallAheadMs = wallMs - nowMs;
+    this.#cleanUp.sweep(nowMs);
   }
 
-  /** Addresses that no peer can have: address words, six each. */
+  /** The relay's own endpoints, six address words each: no peer can have one of them. */
   setOwnEndpoints(addresses: Int32Array): void {
-    throw new Error(`not built yet ${addresses.length}`);
+    this.#forbidden.setOwn(addresses);
   }
 
-  /** A binding request was sent: until `untilMs` the answer with this transaction id (12 bytes) from `server` (six words) is one. */
+  /** A binding request was sent: until `untilMs` the answer with this id (12 bytes) from `server` (six words) is one. */
   expectStun(server: Int32Array, transactionId: Uint8Array, untilMs: number): void {
-    throw new Error(`not built yet ${server.length + transactionId.length + untilMs}`);
+    this.#stun.expect(server, transactionId, untilMs);
   }
 
-  /** Takes a session from a record (session/record.ts); false when it is none of this relay's, too old, or there is no room. */
+  /** Takes a session from a record of 256 bytes (session/record.ts); see {@link restoreSession} for when it does not. */
   restore(record: Uint8Array, nowMs: number, wallMs: number): boolean {
-    throw new Error(`not built yet ${record.length + nowMs + wallMs}`);
+    const { admission, relayId, limits } = this.#options;
+    return restoreSession(this.#pool, admission, record, relayId, limits.leaseDurationMs, nowMs, wallMs);
   }
 
   /** Writes the 256-byte record of the session in `slot`; false, with nothing written, when it holds none. */
   writeRecord(slot: number, out: Uint8Array, offset: number, nowMs: number, wallMs: number): boolean {
-    throw new Error(`not built yet ${slot + out.length + offset + nowMs + wallMs}`);
+    if (!this.#table.holds(slot)) return false;
+    writeRecord(describeSession(this.#pool, slot, nowMs, wallMs), this.#relayKey, out, offset);
+    return true;
+  }
+
+  #lease(
+    type: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    slot: number,
+    source: Int32Array,
+    sourceBase: number,
+    nowMs: number,
+  ): Verdict {
+    const wallMs = nowMs + this.#wallAheadMs;
+    if (type === MessageType.LeasePresent) {
+      return this.#leases.receivePresent(bytes, offset, length, slot, source, sourceBase, nowMs, wallMs);
+    }
+    if (type === MessageType.LeaseRenew) {
+      return this.#leases.receiveRenew(bytes, offset, length, slot, source, sourceBase, nowMs, wallMs);
+    }
+    // LEASE_ACK and LEASE_REJECT are the relay's to send.
+    this.#books.drop(Counter.invalid_packets);
+    return Verdict.Drop;
+  }
+
+  #notOurs(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    source: Int32Array,
+    sourceBase: number,
+    nowMs: number,
+  ): Verdict {
+    if (this.#stun.takes(bytes, offset, length, source, sourceBase, nowMs)) {
+      this.#books.count(Counter.stun_answer_packets);
+      return Verdict.Stun;
+    }
+    this.#books.drop(Counter.invalid_packets);
+    return Verdict.Drop;
   }
 }
