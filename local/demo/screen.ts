@@ -1,0 +1,52 @@
+import type { WriteStream } from 'node:tty';
+import { styleText } from 'node:util';
+
+import type { Paint } from './view.ts';
+
+/** Draws frames over one another at the place where the first one was drawn. */
+export class Screen {
+  readonly #out: WriteStream;
+  #lines = 0;
+
+  constructor(out: WriteStream) {
+    this.#out = out;
+    out.write(HIDE_CURSOR);
+  }
+
+  readonly paint: Paint = (style, text) => styleText(style, text, { stream: this.#out });
+
+  draw(lines: readonly string[]): void {
+    const shown = lines.slice(0, Math.max(1, (this.#out.rows ?? 24) - 1));
+    const width = (this.#out.columns ?? 80) - 1;
+    const up = this.#lines > 0 ? `\x1b[${this.#lines}A` : '';
+    const body = shown.map((line) => `${cut(line, width)}${ERASE_TO_END}\n`).join('');
+    this.#out.write(`${BEGIN_FRAME}\r${up}${body}${ERASE_BELOW}${END_FRAME}`);
+    this.#lines = shown.length;
+  }
+
+  /** Gives the terminal back; what was drawn last stays. */
+  close(): void {
+    this.#out.write(SHOW_CURSOR);
+  }
+}
+
+/** The first `width` characters, colour codes not counted. */
+export function cut(line: string, width: number): string {
+  let shown = 0;
+  let out = '';
+  for (const [part] of line.matchAll(COLOUR_OR_CHARACTER)) {
+    if (part.length > 2) out += part;
+    else if (shown++ < width) out += part;
+  }
+  return out;
+}
+
+/** SGR sequences only: the view uses no others. */
+const COLOUR_OR_CHARACTER = new RegExp(String.raw`\u001b\[[0-9;]*m|.`, 'gsu');
+const HIDE_CURSOR = '\x1b[?25l';
+const SHOW_CURSOR = '\x1b[?25h';
+const ERASE_TO_END = '\x1b[K';
+const ERASE_BELOW = '\x1b[J';
+// Synchronized output: terminals that know it show a frame as a whole, others ignore it.
+const BEGIN_FRAME = '\x1b[?2026h';
+const END_FRAME = '\x1b[?2026l';
