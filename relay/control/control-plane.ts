@@ -124,7 +124,6 @@ class RunningControlPlane implements ControlPlane {
   status(): RelayStatus {
     const unhealthyReason = this.#supervision.problem;
     const notReadyReason = unhealthyReason ?? this.#whyNotReady();
-    if (notReadyReason === undefined) this.#served = true;
     const { stateFile, relayId } = this.#groundwork;
     return {
       relayId,
@@ -236,7 +235,7 @@ class RunningControlPlane implements ControlPlane {
     }
     this.#choiceProblem = choice.problem;
     this.#choice = choice;
-    this.#datapath.setOwnEndpoints([textOf(bound), ...choice.endpoints]);
+    this.#datapath.setOwnEndpoints([...new Set([textOf(bound), ...choice.endpoints])]);
     this.#registration.wake();
   }
 
@@ -300,6 +299,7 @@ class RunningControlPlane implements ControlPlane {
     if (this.#drain.draining) {
       return this.#drain.isEmpty(this.#clock.nowMs(), this.#drainFacts()) ? 'drained' : 'draining';
     }
+    this.#served ||= this.#whyNotReady() === undefined;
     return this.#served ? 'serving' : 'starting';
   }
 
