@@ -29,7 +29,7 @@ export class LeaseSchedule {
       return 1;
     }
     this.#savedMs = Math.min(SAVED_MS, this.#savedMs + SHARE * elapsedMs);
-    return Math.min(LEASES_PER_TURN, Math.floor(this.#savedMs / LEASE_MS));
+    return Math.max(0, Math.floor(this.#savedMs / LEASE_MS));
   }
 
   /** What the leases that were verified really took; a slow one is paid back before the next. */

@@ -18,7 +18,10 @@ export function sockaddrLength(family: 4 | 6): number {
   return family === 4 ? 16 : 28;
 }
 
-/** Writes the socket address for a socket of `family`; on an IPv6 socket an IPv4 address stays v4-mapped. */
+/**
+ * Writes the socket address for a socket of `family`; on an IPv6 socket an IPv4 address stays v4-mapped. For an IPv6 address on
+ * an IPv4 socket (a session restored after the listen address changed) it is one that the kernel refuses: EAFNOSUPPORT.
+ */
 export function writeSockaddr(
   native: Int32Array,
   at: number,
@@ -29,7 +32,7 @@ export function writeSockaddr(
   const port = address[base + ADDRESS_PORT]!;
   const bigEndianPort = ((port & 0xff) << 24) | ((port & 0xff00) << 8);
   if (family === 4) {
-    native[at] = AF_INET | bigEndianPort;
+    native[at] = (isIpv4(address, base) ? AF_INET : AF_INET6) | bigEndianPort;
     native[at + 1] = swap(address[base + 3]!);
     return;
   }
@@ -65,11 +68,6 @@ export function readSockaddr(
   address[base + 2] = swap(native[at + 4]!);
   address[base + 3] = swap(native[at + 5]!);
   address[base + ADDRESS_SCOPE] = native[at + 6]!;
-}
-
-/** Whether a socket of `family` can send to this address: an IPv4 socket can't reach an IPv6 peer. */
-export function isReachable(family: 4 | 6, address: Int32Array, base: number): boolean {
-  return family === 6 || isIpv4(address, base);
 }
 
 function swap(word: number): number {
