@@ -1,7 +1,7 @@
 import { leasePresent } from './wire.ts';
 
 /** What the relay has to do with it (wire reference 2, "What a bad lease gets"): a LEASE_REJECT's reason, or silence. */
-export type Expected = number | 'silence';
+type Expected = number | 'silence';
 
 export interface BadLease {
   readonly kind: string;

@@ -54,7 +54,7 @@ export interface PeersOptions {
   readonly onSecond?: (snapshot: PeersSnapshot) => void;
 }
 
-export type Phase = 'setting up' | 'talking' | 'settling' | 'done';
+type Phase = 'setting up' | 'talking' | 'settling' | 'done';
 
 /** What is known at the moment; counts are since the start. */
 export interface PeersSnapshot {

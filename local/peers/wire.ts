@@ -3,7 +3,7 @@
  * shared with `relay/protocol` could not be seen by any test. All integers are big-endian.
  */
 
-export const HEADER_SIZE = 20;
+const HEADER_SIZE = 20;
 /** Relay header and RIFT transport header: where a packet's own bytes begin. */
 export const TRANSPORT_OVERHEAD = 38;
 /** The same for RIFT's handshake header. */

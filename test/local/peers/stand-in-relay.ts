@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 
 /** What becomes of a FORWARD datagram; undefined forwards it. `n` counts them from 0. */
-export type Fate = (datagram: Buffer, n: number) => readonly Buffer[] | undefined;
+type Fate = (datagram: Buffer, n: number) => readonly Buffer[] | undefined;
 
 export interface StandInRelay {
   /** `ip:port` */
