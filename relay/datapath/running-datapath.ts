@@ -70,7 +70,7 @@ export class RunningDatapath implements Datapath {
     this.#busy = parts.threads.map(() => ({ cpuMs: 0, atMs: 0 }));
     this.#stalls = new StallWatch(parts.state);
     this.description =
-      `listening on ${formatListen(this.address)} with ${sockets.description}${why === '' ? '' : `, ${why}`}; ` +
+      `Relay listening on ${formatListen(this.address)} with ${sockets.description}${why === '' ? '' : `, ${why}`}; ` +
       `${this.workers} worker${this.workers === 1 ? '' : 's'}, receive buffer ${Math.round(sockets.bufferBytes / 1024)} KiB`;
     for (const [worker, thread] of this.#threads.entries()) this.#watch(thread, worker, log);
   }
@@ -268,7 +268,7 @@ function prepare({ config, relayId, restored, keys }: DatapathOptions, sockets: 
       ),
       ownEndpoints: joined(sockets.address.port === 0 ? [] : ownAddresses(sockets.address)),
       seed: randomFillSync(new Uint32Array(4)),
-      logPackets: DEBUG_LEVELS.has(config.logLevel.toLowerCase()),
+      logPackets: config.logLevel === 'debug',
       state: state.buffer,
       records,
       socket: sockets.socket(index),
@@ -286,8 +286,6 @@ function prepare({ config, relayId, restored, keys }: DatapathOptions, sockets: 
     threads,
   };
 }
-
-const DEBUG_LEVELS: ReadonlySet<string> = new Set(['debug', 'trace']);
 
 function limitsOf(config: PipelineLimits): PipelineLimits {
   const {
