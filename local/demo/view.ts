@@ -1,4 +1,4 @@
-import type { PeersSnapshot } from '../peers/peers.ts';
+import type { PeersSnapshot } from '../peers/peers-snapshot.ts';
 import { grouped, ms } from '../peers/report.ts';
 import type { RelayCost, RelayMetrics } from './relay-process.ts';
 

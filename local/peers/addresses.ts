@@ -44,3 +44,18 @@ export function nthAddress(range: AddressRange, n: number): string {
   const value = range.first + (n % range.count);
   return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
 }
+
+/** An address that is no peer's: from the upper half of the range that the peers have the lower half of. */
+export function strangerAddress(
+  relay: Endpoint,
+  bind: AddressRange | undefined,
+  n: number,
+): string | undefined {
+  if (!bind)
+    return relay.family === 4 && relay.address.startsWith('127.') ? nthAddress(STRANGERS, n) : undefined;
+  const half = Math.floor(bind.count / 2);
+  return nthAddress({ first: bind.first + half, count: bind.count - half }, n);
+}
+
+/** Where strangers come from that talk to a relay on this machine. */
+const STRANGERS = parseRange('127.66.0.0/16');

@@ -6,7 +6,7 @@ import type { BadLease } from './bad-leases.ts';
 import { BAD_LEASES, findBadLease } from './bad-leases.ts';
 import type { FloodKind } from './flood.ts';
 import { FLOOD_KINDS } from './flood.ts';
-import type { PeersOptions } from './peers.ts';
+import type { PeersOptions } from './peers-options.ts';
 import { MAX_DATAGRAM, TRANSPORT_OVERHEAD } from './wire.ts';
 
 /** A command line that can't be followed; its message is the one line to print before exit 64. */

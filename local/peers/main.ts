@@ -7,7 +7,7 @@ import type { CommandLine, LeaseOrigin } from './command-line.ts';
 import { HELP, UsageError, parseCommandLine } from './command-line.ts';
 import type { LeaseSource } from './lease-source.ts';
 import { leasesFromMaster, mintedLeases } from './lease-source.ts';
-import type { PeersSnapshot } from './peers.ts';
+import type { PeersSnapshot } from './peers-snapshot.ts';
 import { startPeers } from './peers.ts';
 import { makeReport, progressLine, summary } from './report.ts';
 

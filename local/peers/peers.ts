@@ -2,79 +2,21 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Role } from '../master/lease.ts';
-import type { AddressRange, Endpoint } from './addresses.ts';
-import { nthAddress, parseEndpoint, parseRange } from './addresses.ts';
-import type { FloodCount, FloodKind } from './flood.ts';
+import { nthAddress, parseEndpoint, strangerAddress } from './addresses.ts';
+import type { FloodCount } from './flood.ts';
 import type { RunningFlood } from './flood-runner.ts';
 import { runFlood } from './flood-runner.ts';
 import type { Flow } from './flow.ts';
 import type { Percentiles } from './histogram.ts';
 import { Histogram } from './histogram.ts';
-import type { LeaseSource } from './lease-source.ts';
 import { newDatagram } from './payload.ts';
 import type { Peer } from './peer.ts';
+import type { PeersOptions } from './peers-options.ts';
+import type { PeersSnapshot, Phase } from './peers-snapshot.ts';
 import { Schedule } from './schedule.ts';
-import type { Behaviour } from './session.ts';
 import { Session } from './session.ts';
-import type { TallyCounts } from './tally.ts';
 import { Tally } from './tally.ts';
 import { Thief } from './thief.ts';
-
-export interface PeersOptions {
-  readonly leases: LeaseSource;
-  readonly sessions: number;
-  /** Packets a second of each session and direction; 0 leaves the pings. */
-  readonly rate: number;
-  /** Bytes of a datagram with all headers, 38 to 1500. */
-  readonly size: number;
-  /** Packets sent back to back (default 1). */
-  readonly train?: number;
-  /** Seconds of traffic; until `stop()` without it. */
-  readonly durationSeconds?: number;
-  /** Both peers send; without it the server does. */
-  readonly bidirectional?: boolean;
-  /** Default `deployed`. */
-  readonly behaviour?: Behaviour;
-  readonly leaseSeconds?: number;
-  readonly hardKbps?: number;
-  /** Sets up this many sessions a second, at most (default 250). */
-  readonly setupRate?: number;
-  /** Seconds between two renewals of `renewing` peers (default 60). */
-  readonly renewSeconds?: number;
-  /** Addresses that peers send from, one after the other. */
-  readonly bind?: AddressRange;
-  /** Seconds of traffic after which every client goes on from a new port. */
-  readonly rebindAfterSeconds?: number;
-  /** Sends packets a second time, at once and when they are old. */
-  readonly replay?: boolean;
-  /** For each session somebody presents a copy of the client's lease. */
-  readonly copiedToken?: boolean;
-  readonly flood?: { readonly kind: FloodKind; readonly rate: number; readonly addresses: number };
-  /** Called once a second while packets flow. */
-  readonly onSecond?: (snapshot: PeersSnapshot) => void;
-}
-
-type Phase = 'setting up' | 'talking' | 'settling' | 'done';
-
-/** What is known at the moment; counts are since the start. */
-export interface PeersSnapshot {
-  readonly phase: Phase;
-  /** Of traffic. */
-  readonly seconds: number;
-  readonly sessions: { readonly wanted: number; readonly established: number; readonly failed: number };
-  /** Why sessions failed, with how many did. */
-  readonly failures: Readonly<Record<string, number>>;
-  readonly tally: TallyCounts;
-  /** Missing below the highest id that came; at the end everything that was sent and did not come. */
-  readonly lost: number;
-  /** Trains that this machine was too busy to send. */
-  readonly skipped: number;
-  /** Latency of the last whole second, and of the whole run. */
-  readonly recent: Percentiles;
-  readonly overall: Percentiles;
-  readonly loot?: { readonly presents: number; readonly acks: number; readonly stolenPackets: number };
-  readonly flood?: FloodCount;
-}
 
 export interface RunningPeers {
   snapshot(): PeersSnapshot;
@@ -112,17 +54,6 @@ const QUIET_MS = 200;
 /** Far beyond the relay's replay window of 128. */
 const OLD_PACKET = 200;
 const REPLAY_OLD_EVERY = 64;
-
-/** Where strangers come from that talk to a relay on this machine. */
-const STRANGERS = parseRange('127.66.0.0/16');
-
-/** An address that is no peer's: from the upper half of the range that the peers have the lower half of. */
-function strangerAddress(relay: Endpoint, bind: AddressRange | undefined, n: number): string | undefined {
-  if (!bind)
-    return relay.family === 4 && relay.address.startsWith('127.') ? nthAddress(STRANGERS, n) : undefined;
-  const half = Math.floor(bind.count / 2);
-  return nthAddress({ first: bind.first + half, count: bind.count - half }, n);
-}
 
 class Run {
   readonly #options: PeersOptions;

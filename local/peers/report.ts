@@ -1,4 +1,4 @@
-import type { PeersSnapshot } from './peers.ts';
+import type { PeersSnapshot } from './peers-snapshot.ts';
 import { REJECT_REASONS } from './wire.ts';
 
 /** The `--json` document. */
