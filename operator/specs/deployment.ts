@@ -143,6 +143,9 @@ function relayContainer(fleet: Fleet, relay: RelayPlacement): Record<string, unk
     env: [
       { name: 'WAVRY_RELAY_ID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
       { name: 'WAVRY_RELAY_ALLOW_PUBLIC_BIND', value: '1' },
+      ...(spec.master.allowInsecureDev
+        ? [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }]
+        : []),
     ],
     ports: [dataPort, { name: 'health', protocol: 'TCP', containerPort: health }],
     resources: spec.pod?.resources ?? {
@@ -184,7 +187,8 @@ function relayArguments(fleet: Fleet, relay: RelayPlacement): string[] {
   const { spec } = fleet;
   const capacity = capacityOf(spec);
   const options: Record<string, string | number | boolean | undefined> = {
-    listen: `0.0.0.0:${relay.port}`,
+    // Without signatures to check, a relay starts on loopback or one private address only.
+    listen: `${spec.master.allowInsecureDev ? '$(POD_IP)' : '0.0.0.0'}:${relay.port}`,
     'health-listen': `0.0.0.0:${healthPort(fleet, relay)}`,
     'master-url': spec.master.url,
     'master-keys-file': pinsKeys(fleet) ? `${KEYS_DIR}/keys` : undefined,

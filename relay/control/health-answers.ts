@@ -7,6 +7,9 @@ export interface Answer {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
+/** The operator reads no longer reasons; dozens of pinned key ids would make one. */
+const MAX_REASON_CHARS = 1024;
+
 /** `/health`: the guide's keys and today's relay's; 500 only for a data plane that is dead or stalled. */
 export function healthAnswer(moment: Moment): Answer {
   const { status } = moment;
@@ -18,6 +21,7 @@ export function healthAnswer(moment: Moment): Answer {
       ...(!status.healthy && { reason: status.unhealthyReason ?? 'unknown' }),
       state: status.state,
       ready: status.ready,
+      ...(!status.ready && { not_ready_reason: cut(status.notReadyReason ?? 'unknown') }),
       has_master_key: moment.hasMasterKey,
       registered_with_master: status.registered,
       draining: status.draining,
@@ -37,4 +41,8 @@ export function readyAnswer({ status }: Moment): Answer {
   const body = { relay_id: status.relayId, ready: status.ready, state: status.state };
   if (status.ready) return { status: 200, body };
   return { status: 503, body: { ...body, reason: status.notReadyReason ?? 'unknown' } };
+}
+
+function cut(reason: string): string {
+  return reason.length > MAX_REASON_CHARS ? `${reason.slice(0, MAX_REASON_CHARS - 1)}…` : reason;
 }
