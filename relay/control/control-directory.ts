@@ -14,7 +14,7 @@ export interface ControlDirectoryOptions {
 }
 
 /** How soon a change is seen. */
-export const CONTROL_POLL_MS = 250;
+const CONTROL_POLL_MS = 250;
 const MAX_BYTES = 4096;
 
 /**

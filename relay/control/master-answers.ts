@@ -20,7 +20,7 @@ export const MIN_HEARTBEAT_INTERVAL_MS = 500;
 /** Master stops assigning a relay unheard for 120 s, so two heartbeats have to fit. */
 export const MAX_HEARTBEAT_INTERVAL_MS = 50_000;
 /** Longer than any id that Master has issued (17 characters), short enough for a log line. */
-export const MAX_KEY_ID_CHARS = 128;
+const MAX_KEY_ID_CHARS = 128;
 
 /** Each throws an error that names the field when the answer is not what the wire reference says; unknown fields are fine. */
 export function parseRegisterAnswer(body: unknown): RegisterAnswer {

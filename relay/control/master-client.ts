@@ -46,7 +46,7 @@ export class MasterError extends Error {
   }
 }
 
-export const MASTER_TIMEOUT_MS = 10_000;
+const MASTER_TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 65_536;
 /** Room for the 10,000 relays of a big registry. */
 const MAX_LIST_BYTES = 4_194_304;

@@ -21,7 +21,7 @@ export interface MasterKeysOptions {
 }
 
 /** How often the keys file is looked at. */
-export const KEYS_POLL_MS = 1000;
+const KEYS_POLL_MS = 1000;
 const MAX_FILE_BYTES = 65_536;
 const MAX_KEYS = 64;
 

@@ -14,9 +14,9 @@ export interface OverloadSample {
   readonly bytesForwarded: number;
 }
 
-export const OVERLOAD_WINDOW_MS = 10_000;
-export const BUSY_FROM = 0.9;
-export const BUSY_UNTIL = 0.8;
+const OVERLOAD_WINDOW_MS = 10_000;
+const BUSY_FROM = 0.9;
+const BUSY_UNTIL = 0.8;
 
 /**
  * Whether the relay is too busy for new sessions (design-relay 4), from one sample a second: means over the last 10 s of

@@ -19,7 +19,7 @@ export interface RelayStatus {
 export type RelayState = 'starting' | 'serving' | 'draining' | 'drained';
 
 /** Figures of the control plane, cumulative where the name says `total`. */
-export interface RelayGauges {
+interface RelayGauges {
   /** Thread CPU time over wall time of the busiest worker, 0 to 1, mean of 10 s. */
   readonly workerBusyRatio: number;
   /** Whether new sessions are being refused for throughput or busy time. */

@@ -16,7 +16,7 @@ export interface StunWatchOptions {
 }
 
 export const STUN_INTERVAL_MS = 30_000;
-export const STUN_TIMEOUT_MS = 3000;
+const STUN_TIMEOUT_MS = 3000;
 /** A changed answer is asked for again so soon, as it only counts when it comes twice. */
 const CONFIRM_MS = 5000;
 const BACK_OFF = { firstMs: 1000, maxMs: STUN_INTERVAL_MS };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 
 import { systemClock } from '../../../relay/control/clock.ts';
@@ -189,7 +190,8 @@ test('whatever the file holds, nothing is restored that is not a record', async 
 test('a sparse file of a terabyte, a pipe, a directory and a link are no state files', async (t) => {
   const folder = temporaryFolder(t);
   const sparse = join(folder, 'sparse');
-  execFileSync('truncate', ['-s', '1T', sparse]);
+  writeFileSync(sparse, '');
+  truncateSync(sparse, 2 ** 40);
   assert.equal((await reread(sparse)).versions.size, 0);
   assert.equal(statSync(sparse).size, 0);
   mkdirSync(join(folder, 'directory'));
@@ -277,7 +279,7 @@ interface Writer {
 }
 
 function writer(t: TestContext, directory: string, seed: number, sessions: number, shell?: string): Writer {
-  const script = join(import.meta.dirname, 'state-writer.ts');
+  const script = fileURLToPath(new URL('./state-writer.ts', import.meta.url));
   const command = [process.execPath, script, directory, `${seed}`, `${sessions}`];
   const child = shell
     ? spawn('bash', ['-c', `${shell}; exec "$@"`, 'bash', ...command], {
@@ -318,10 +320,13 @@ test('a second process is refused the directory, until the first one is gone', a
   const first = writer(t, directory, 1, 10);
   await waitUntil('the first writes', () => first.lines.some((line) => line.startsWith('ready')));
   const second = writer(t, directory, 2, 10);
-  await waitUntil('the second gives up', () => second.child.exitCode !== null);
+  await waitUntil('the second gives up', () => second.child.exitCode !== null && second.lines.length > 0);
   assert.deepEqual(second.lines, ['held']);
   assert.equal(second.child.exitCode, 1);
   assert.equal(await lockFile(join(directory, 'lock')), undefined);
+  const third = writer(t, directory, 3, 10);
+  await waitUntil('a third gives up, too', () => third.child.exitCode !== null && third.lines.length > 0);
+  assert.deepEqual(third.lines, ['held'], 'looking at the lock has not broken it');
   await first.kill();
   const lock = await lockFile(join(directory, 'lock'));
   assert.ok(lock);
@@ -334,6 +339,9 @@ test('a lock file with anything in it locks, and no other file is emptied in its
   const lock = await lockFile(join(folder, 'lock'));
   assert.ok(lock);
   assert.equal(await lockFile(join(folder, 'lock')), undefined, 'nor may the same process have it twice');
+  const other = writer(t, folder, 1, 1);
+  await waitUntil('another process gives up', () => other.child.exitCode !== null && other.lines.length > 0);
+  assert.deepEqual(other.lines, ['held'], 'asking twice has not broken it');
   lock.release();
   (await lockFile(join(folder, 'lock')))!.release();
   writeFileSync(join(folder, 'precious'), 'precious');
