@@ -1,24 +1,19 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 
-import { dumpYaml } from '@kubernetes/client-node';
+import { stringify } from 'yaml';
 
 import { customResourceDefinition } from '../operator/api/crd.ts';
 
 /** Files that are made from operator/api: the plain CRD, and the chart's template of it. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const crd = customResourceDefinition();
-  const plain = dumpYaml(crd, { lineWidth: 120, noRefs: true });
-  const [beforeName, afterName] = dumpYaml(
-    {
-      ...crd,
-      metadata: {
-        name: (crd['metadata'] as { name: string }).name,
-        annotations: { 'helm.sh/resource-policy': 'keep' },
-      },
-    },
-    { lineWidth: 120, noRefs: true },
-  ).split('    helm.sh/resource-policy: keep\n') as [string, string];
+  const plain = yaml(crd);
+  const { name } = crd['metadata'] as { name: string };
+  const [beforeName, afterName] = yaml({
+    ...crd,
+    metadata: { annotations: { 'helm.sh/resource-policy': 'keep' }, name },
+  }).split('    helm.sh/resource-policy: keep\n') as [string, string];
   return new Map([
     [
       'crds/wavryrelays.wavry.dev.yaml',
@@ -40,6 +35,10 @@ export function generatedFiles(): ReadonlyMap<string, string> {
       ].join('\n'),
     ],
   ]);
+}
+
+function yaml(value: unknown): string {
+  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
 if (import.meta.main) {

@@ -8,7 +8,7 @@ import { isStatus } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { updateState } from '../master/admin-client.ts';
 import { plan } from '../plan/plan.ts';
-import type { MasterCall, ObservedObject, Plan, World } from '../plan/world.ts';
+import type { Condition, MasterCall, ObservedObject, Plan, World } from '../plan/world.ts';
 import { applyPlan } from './apply.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { MasterWatch } from './master-watch.ts';
@@ -48,6 +48,23 @@ interface Memory {
   /** Events that were said, so that a plan that stays the same doesn't say them at each look. */
   said: Set<string>;
 }
+
+/** A relay that is only starting is no news: it becomes one when it takes long. */
+function isPassing(condition: Condition, nowMs: number): boolean {
+  const young = nowMs - Date.parse(condition.lastTransitionTime) < START_MS;
+  return young && PASSING_REASONS.has(condition.reason);
+}
+
+const START_MS = 45_000;
+const PASSING_REASONS = new Set([
+  'Starting',
+  'NotReady',
+  'NotRegistered',
+  'PodPending',
+  'PodInitializing',
+  'ContainerCreating',
+  'EndpointsPending',
+]);
 
 /** Brings one fleet closer to its spec: observe, plan, apply. Level-triggered; may be called at any time. */
 export class Controller {
@@ -126,7 +143,7 @@ export class Controller {
       .filter((condition) =>
         condition.type === 'Degraded' ? condition.status === 'True' : condition.status === 'False',
       )
-      .filter((condition) => condition.type !== 'Autoscaling')
+      .filter((condition) => condition.type !== 'Autoscaling' && !isPassing(condition, world.nowMs))
       .map((condition) => ({
         type: 'Warning' as const,
         reason: condition.reason,

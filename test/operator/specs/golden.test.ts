@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { test } from 'node:test';
 
-import { dumpYaml } from '@kubernetes/client-node';
+import { stringify } from 'yaml';
 
 import { spec as specType } from '../../../operator/api/spec.ts';
 import { relayDeployment } from '../../../operator/specs/deployment.ts';
@@ -88,7 +88,9 @@ for (const [name, spec] of Object.entries(fleets)) {
       podDisruptionBudget(fleet),
       networkPolicy(fleet),
     ].filter((object) => object !== undefined);
-    const text = objects.map((object) => dumpYaml(object, { noRefs: true, lineWidth: 120 })).join('---\n');
+    const text = objects
+      .map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }))
+      .join('---\n');
     const file = new URL(`${name}.yaml`, GOLDEN);
     if (process.env['UPDATE_GOLDEN'] === '1') {
       mkdirSync(GOLDEN, { recursive: true });
