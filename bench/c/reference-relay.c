@@ -10,7 +10,8 @@
 
 #include "loops.h"
 
-enum { MAX_WORKERS = 16, SOCKET_BUFFER_BYTES = 16 << 20 };
+// The relay's own (relay/datapath/socket-options.ts): buffers of 8 MiB, fragments allowed.
+enum { MAX_WORKERS = 16, SOCKET_BUFFER_BYTES = 8 << 20 };
 
 static const char USAGE[] = "usage: reference-relay --calls single|batch|gro --listen IP --port P --sessions N\n"
                             "         --client-port P --server-port P [--workers N]\n";
@@ -91,6 +92,8 @@ int main(int argc, char **argv) {
     workers[i].stop = &stop;
     struct timeval timeout = {.tv_usec = 100000};
     setsockopt(workers[i].fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    int discovery = IP_PMTUDISC_DONT;
+    setsockopt(workers[i].fd, IPPROTO_IP, IP_MTU_DISCOVER, &discovery, sizeof discovery);
     table_init(&workers[i].table, sessions, client_port, server_port);
   }
   if (count > 1) {

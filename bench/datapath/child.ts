@@ -24,6 +24,8 @@ export interface Child {
   readonly stop: () => Promise<void>;
 }
 
+/** Of util-linux and of busybox: a system program, no package. */
+export const TASKSET = 'taskset';
 const TAIL_BYTES = 4000;
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -37,7 +39,7 @@ export function startPinned(
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
 ): Child {
-  const child = spawn('taskset', ['-c', cores.join(','), command, ...args], {
+  const child = spawn(TASKSET, ['-c', cores.join(','), command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env,
   });
@@ -93,7 +95,7 @@ export async function runPinned<Report>(
   command: string,
   args: readonly string[],
 ): Promise<Report> {
-  const child = spawn('taskset', ['-c', cores.join(','), command, ...args], {
+  const child = spawn(TASKSET, ['-c', cores.join(','), command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);

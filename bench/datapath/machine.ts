@@ -5,6 +5,7 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { BenchError } from '../bench-error.ts';
+import { TASKSET } from './child.ts';
 import { allowedCores, machineJiffies } from './process-stats.ts';
 import type { MachineClass } from './results.ts';
 
@@ -29,7 +30,7 @@ export function checkMachine(): void {
     );
   }
   try {
-    execFileSync('taskset', ['--version'], { stdio: 'ignore' });
+    execFileSync(TASKSET, ['--version'], { stdio: 'ignore' });
   } catch {
     throw new BenchError(
       "bench datapath: 'taskset' is missing, it pins programs to cores (Debian: util-linux)",

@@ -8,13 +8,13 @@ export interface DatapathBenchOptions {
   readonly quick: boolean;
   readonly json: boolean;
   readonly publish: boolean;
-  /** How often each subject is measured, in turns; undefined: {@link DEFAULT_PAIRS}, 1 with --quick. */
+  /** How often each subject is measured, in turns; 5 by default, 1 with --quick. */
   readonly pairs: number;
   readonly only: readonly SectionName[];
   readonly resultsDir: string | undefined;
 }
 
-export const DEFAULT_PAIRS = 5;
+const DEFAULT_PAIRS = 5;
 
 export const DATAPATH_HELP = `Measures the relay's packet path against C reference relays, node:dgram and coturn.
 

@@ -62,7 +62,7 @@ export async function startRelay(workspace: Workspace, order: RelayOrder): Promi
   };
   const health = `http://127.0.0.1:${healthPort}`;
   try {
-    await untilReady(`${health}/ready`, child.ended, child.tail);
+    await untilReady(`${health}/ready`, child.ended);
     await presentLeases(workspace, port, order.leases);
   } catch (error) {
     await stop();
@@ -88,11 +88,11 @@ function relayEnvironment(): NodeJS.ProcessEnv {
   );
 }
 
-async function untilReady(url: string, ended: () => boolean, tail: () => string): Promise<void> {
+async function untilReady(url: string, ended: () => boolean): Promise<void> {
   const deadline = Date.now() + READY_MS;
   let reason = 'no answer';
   while (Date.now() < deadline) {
-    if (ended()) throw new BenchError(`bench: the relay ended at start:\n${tail()}`);
+    if (ended()) throw new BenchError('bench: the relay ended at start.');
     try {
       const answer = await fetch(url, { signal: AbortSignal.timeout(1000) });
       if (answer.ok) return;

@@ -41,7 +41,7 @@ export interface MachineClass {
 }
 
 /** How packets of the sessions follow each other. */
-export type Pattern = 'interleaved' | 'trains' | 'spaced' | 'segmented' | 'latency';
+export type Pattern = 'interleaved' | 'trains' | 'trains-cut' | 'segmented' | 'spaced' | 'latency';
 
 export interface Scenario {
   readonly id: string;
@@ -101,6 +101,8 @@ export interface SaturationSample {
   readonly rate: number;
   /** True when the generator could offer no more: the real figure is higher. */
   readonly generatorLimited: boolean;
+  /** Share of the time that the packet threads were on the CPU at that rate, 0 to 1 for each thread. */
+  readonly busy: number;
 }
 
 export interface SaturationSection {

@@ -1,4 +1,5 @@
 import { sendTraffic, writePeerLeases } from './generator.ts';
+import { cpuUse, threadCpuNs } from './process-stats.ts';
 import type { SaturationSample, SaturationSection, Scenario, SubjectId } from './results.ts';
 import { scenarioLabel } from './scenarios.ts';
 import { startSubject } from './subjects.ts';
@@ -23,11 +24,14 @@ export interface Probe {
   /** Packets a second that were really offered. */
   readonly offered: number;
   readonly loss: number;
+  /** See SaturationSample. */
+  readonly busy: number;
 }
 
 export interface Saturation {
   readonly rate: number;
   readonly generatorLimited: boolean;
+  readonly busy: number;
 }
 
 /** The most packets a second that each subject forwards with next to no loss. */
@@ -76,19 +80,21 @@ export async function findSaturation(
   let good = 0;
   let bad = Infinity;
   let rate = start;
+  let busyAtGood = 0;
   while (bad > good * PRECISION && rate > 1000) {
-    const { offered, loss } = await probe(rate);
+    const { offered, loss, busy } = await probe(rate);
     if (loss >= LOSS_LIMIT) {
       bad = rate;
     } else if (offered < rate * GENERATOR_SHARE) {
-      return { rate: Math.max(good, offered), generatorLimited: true };
+      return { rate: Math.max(good, offered), generatorLimited: true, busy };
     } else {
       good = rate;
+      busyAtGood = busy;
     }
     if (bad === Infinity) rate = good * factor;
     else rate = good === 0 ? bad / factor : (good + bad) / 2;
   }
-  return { rate: good, generatorLimited: false };
+  return { rate: good, generatorLimited: false, busy: busyAtGood };
 }
 
 async function probe(
@@ -98,6 +104,7 @@ async function probe(
   rate: number,
   seconds: number,
 ): Promise<Probe> {
+  const before = threadCpuNs(subject.pid);
   const traffic = await sendTraffic(workspace, {
     port: subject.port,
     turnFile: subject.turnFile,
@@ -107,8 +114,11 @@ async function probe(
     rate,
     seconds,
   });
+  const threads = Number.isFinite(subject.packetThreads) ? subject.packetThreads : 1;
+  const { threadNs } = cpuUse(before, threadCpuNs(subject.pid), subject.packetThreads);
   return {
     offered: traffic.sent / traffic.seconds,
     loss: 1 - traffic.received / Math.max(1, traffic.sent),
+    busy: Math.min(1, threadNs / threads / (traffic.seconds * 1e9)),
   };
 }

@@ -14,6 +14,7 @@ export function cpuScenarios(sessions: number, rate: number = CPU_RATE): Scenari
     scenario('trains', 1200, sessions, rate),
     ...(few
       ? [
+          scenario('trains-cut', 1200, sessions, rate),
           scenario('segmented', 1200, sessions, rate),
           scenario('spaced', 100, sessions, rate),
           scenario('spaced', 1200, sessions, rate),
@@ -44,7 +45,8 @@ export function scenarioLabel(scenario: Scenario): string {
 /** Flags of bench/c/traffic.c for a pattern. */
 export const PATTERN_FLAGS: Readonly<Record<Pattern, readonly string[]>> = {
   interleaved: ['--burst', '64'],
-  trains: ['--burst', '64', '--train', '16'],
+  trains: ['--burst', '64', '--train', '16', '--gro-sink'],
+  'trains-cut': ['--burst', '64', '--train', '16'],
   segmented: ['--burst', '64', '--train', '16', '--segment', '--gro-sink'],
   spaced: [],
   latency: ['--latency'],
@@ -53,7 +55,8 @@ export const PATTERN_FLAGS: Readonly<Record<Pattern, readonly string[]>> = {
 const PATTERN_LABELS: Readonly<Record<Pattern, string>> = {
   interleaved: 'mixed',
   trains: 'trains of 16',
-  segmented: 'trains of 16, offloaded',
+  'trains-cut': 'trains of 16, cut in software',
+  segmented: 'trains of 16 in one piece',
   spaced: 'evenly spaced',
   latency: 'at 1000/s',
 };

@@ -2,7 +2,7 @@
  * Which sessions a measurement has: the formulas of bench/c/sessions.h, which presets them in the reference relays.
  */
 
-export const SESSION_ID_BYTES = 16;
+const SESSION_ID_BYTES = 16;
 
 /** The session's 16 bytes, network order. */
 export function sessionIdOf(index: number): Uint8Array {

@@ -16,7 +16,7 @@ import type { Quartiles } from './statistics.ts';
 import { median, pairedRatios, quartiles } from './statistics.ts';
 
 /** The subject that all ratios of the table are to. */
-export const REFERENCE: SubjectId = 'c-batch';
+const REFERENCE: SubjectId = 'c-batch';
 
 /** One row a scenario: CPU a packet of each subject relative to the C relay with batch calls. */
 export function ratioRows(cpu: CpuSection | undefined): RatioRow[] {
@@ -33,12 +33,7 @@ export function ratioRows(cpu: CpuSection | undefined): RatioRow[] {
 }
 
 /** Packet threads' CPU of `a` over that of `b`, round by round. */
-export function cpuRatio(
-  cpu: CpuSection,
-  scenario: Scenario,
-  a: SubjectId,
-  b: SubjectId,
-): Quartiles | undefined {
+function cpuRatio(cpu: CpuSection, scenario: Scenario, a: SubjectId, b: SubjectId): Quartiles | undefined {
   return pairedRatios(byRound(cpu, scenario, a), byRound(cpu, scenario, b));
 }
 
@@ -62,12 +57,17 @@ export function saturationOf(
   section: SaturationSection,
   scenario: Scenario,
   subject: SubjectId,
-): { readonly rate: Quartiles; readonly generatorLimited: boolean } | undefined {
+): { readonly rate: Quartiles; readonly generatorLimited: boolean; readonly busy: number } | undefined {
   const samples = section.samples.filter(
     (sample) => sample.scenario === scenario.id && sample.subject === subject,
   );
   const rate = quartiles(samples.map((sample) => sample.rate));
-  return rate && { rate, generatorLimited: samples.some((sample) => sample.generatorLimited) };
+  if (!rate) return undefined;
+  return {
+    rate,
+    generatorLimited: samples.some((sample) => sample.generatorLimited),
+    busy: median(samples.map((sample) => sample.busy)),
+  };
 }
 
 /** Median bytes resident for each number of workers, fewest first. */

@@ -159,7 +159,8 @@ function saturationTables({ saturation }: Sections): Table[] {
       title: 'Most packets a second, relative to the C relay with batch calls',
       note:
         `Less than ${percent(saturation.lossLimit)} lost over ${saturation.seconds} s; median of ${saturation.rounds} searches ` +
-        `in turns, quartiles in brackets, thousands of packets a second beside. ≥: the generator could offer no more.`,
+        `in turns, quartiles in brackets, thousands of packets a second beside. ≥: the generator could offer no more, and ` +
+        `the packet threads were that busy.`,
       head: ['', ...ids.map((id) => SUBJECT_LABELS[id])],
       rows: saturation.scenarios.map((scenario) => {
         const reference = saturationOf(saturation, scenario, 'c-batch');
@@ -172,7 +173,8 @@ function saturationTables({ saturation }: Sections): Table[] {
             const { low, median, high, count } = found.rate;
             const ratio = { low: scaled(low), median: scaled(median), high: scaled(high), count };
             const atLeast = found.generatorLimited ? '≥ ' : '';
-            return `${atLeast}${formatQuartiles(ratio)} ${Math.round(median / 1000)}k`;
+            const busy = found.generatorLimited ? `, ${Math.round(found.busy * 100)} % busy` : '';
+            return `${atLeast}${formatQuartiles(ratio)} ${Math.round(median / 1000)}k${busy}`;
           }),
         ];
       }),

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { BenchError } from '../bench-error.ts';
 
 const PROGRAMS = ['reference-relay', 'traffic', 'present', 'spoof', 'turn'] as const;
-export type ProgramName = (typeof PROGRAMS)[number];
+type ProgramName = (typeof PROGRAMS)[number];
 
 export interface Toolchain {
   /** Path of each compiled program. */

@@ -15,7 +15,7 @@ test('the search ends within its precision below the real limit', async () => {
         const found = await findSaturation(
           (rate) => {
             probes++;
-            return Promise.resolve({ offered: rate, loss: rate > limit ? 0.5 : 0 });
+            return Promise.resolve({ offered: rate, loss: rate > limit ? 0.5 : 0, busy: rate / limit });
           },
           start,
           1.5,
@@ -31,14 +31,18 @@ test('the search ends within its precision below the real limit', async () => {
 
 test('a generator that can no more is named, with what it offered', async () => {
   const found = await findSaturation(
-    (rate) => Promise.resolve({ offered: Math.min(rate, 300_000), loss: 0 }),
+    (rate) => Promise.resolve({ offered: Math.min(rate, 300_000), loss: 0, busy: 0.8 }),
     80_000,
     1.5,
   );
-  assert.deepEqual(found, { rate: 300_000, generatorLimited: true });
+  assert.deepEqual(found, { rate: 300_000, generatorLimited: true, busy: 0.8 });
 });
 
 test('a subject that always loses packets is given up, not searched for ever', async () => {
-  const found = await findSaturation((rate) => Promise.resolve({ offered: rate, loss: 1 }), 80_000, 1.5);
-  assert.deepEqual(found, { rate: 0, generatorLimited: false });
+  const found = await findSaturation(
+    (rate) => Promise.resolve({ offered: rate, loss: 1, busy: 1 }),
+    80_000,
+    1.5,
+  );
+  assert.deepEqual(found, { rate: 0, generatorLimited: false, busy: 0 });
 });
