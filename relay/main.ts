@@ -26,8 +26,8 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 64;
 /** An end that takes longer than this is cut short. */
 const END_WITHIN_MS = 5000;
-/** A terminal's Ctrl-C reaches npm and the relay, and npm passes it on: one wish, two signals. */
-const SAME_WISH_MS = 500;
+/** A terminal's Ctrl-C reaches npm and the relay, and some versions of npm pass it on: one wish, two signals. */
+const SAME_WISH_MS = 100;
 
 // Whoever read our output may be gone; the relay forwards on.
 process.stdout.on('error', () => {});
@@ -93,9 +93,6 @@ async function run(config: Config, log: ControlLog, crashed: Promise<number>): P
     const running = await startDatapath({ config, relayId, restored, keys, log });
     datapath = running;
     ending.defer(() => running.stop());
-    log('info', `Relay listening on ${formatSocketAddress(running.address)}`, {
-      datapath: running.description,
-    });
 
     const statistics = startStatistics(config.statsLogIntervalMs, sources, log);
     ending.defer(() => statistics.finish());

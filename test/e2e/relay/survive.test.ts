@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import type { TestContext } from 'node:test';
+
+import { startDevMaster } from '../../../local/master/server.ts';
+import type { RunningDevMaster } from '../../../local/master/server.ts';
+import { leasesFromMaster } from '../../../local/peers/lease-source.ts';
+import { startPeers } from '../../../local/peers/peers.ts';
+import type { RunningPeers } from '../../../local/peers/peers.ts';
+import { startRelay, until } from './relay-process.ts';
+import type { RelayProcess } from './relay-process.ts';
+
+function temporaryDirectory(context: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'wavry-relay-'));
+  context.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+async function devMaster(context: TestContext): Promise<RunningDevMaster> {
+  const master = await startDevMaster({ heartbeatIntervalMs: 500 });
+  context.after(() => master.close());
+  return master;
+}
+
+function talking(context: TestContext, master: RunningDevMaster, sessions: number): RunningPeers {
+  const peers = startPeers({
+    leases: leasesFromMaster(master.url),
+    sessions,
+    rate: 50,
+    size: 200,
+    bidirectional: true,
+  });
+  context.after(() => peers.stop());
+  return peers;
+}
+
+async function received(peers: RunningPeers, more: number): Promise<void> {
+  const before = peers.snapshot().tally.received;
+  await until(`${more} more packets`, () =>
+    peers.snapshot().tally.received >= before + more ? true : undefined,
+  );
+}
+
+const holds = (relay: RelayProcess, sessions: number): Promise<true> =>
+  until(`${sessions} sessions`, async () =>
+    (await relay.json('/health'))['total_sessions'] === sessions ? true : undefined,
+  );
+
+// Each test is mostly waiting for a process of its own.
+suite('what sessions survive', { concurrency: 4 }, () => {
+  test('fault 2: kill -9 and a restart with --state-dir keep the id and the sessions of peers that present once', async (context) => {
+    const master = await devMaster(context);
+    const args = ['--master-url', master.url, '--state-dir', temporaryDirectory(context)];
+    const first = startRelay(context, args);
+    await first.ready();
+    const listen = await first.address();
+    const { relay_id } = await first.json('/health');
+    const peers = talking(context, master, 3);
+    await received(peers, 30);
+    await holds(first, 3);
+
+    first.signal('SIGKILL');
+    await first.ended;
+    const second = startRelay(context, [...args, '--listen', listen]);
+    await second.ready();
+    await received(peers, 60);
+
+    const health = await second.json('/health');
+    assert.deepEqual([health['relay_id'], health['active_sessions']], [relay_id, 3]);
+    const metrics = await second.json('/metrics');
+    assert.equal(metrics['state_restored_sessions'], 3);
+    assert.equal(metrics['lease_present_packets'], 0, 'nobody presented again');
+    const end = await peers.stop();
+    assert.deepEqual([end.tally.corrupted, end.tally.duplicated], [0, 0]);
+  });
+
+  test('fault 7: SIGTERM drains: not ready, load 100 at Master, sessions go on, the end comes when the last is gone', async (context) => {
+    const master = await devMaster(context);
+    const relay = startRelay(context, [
+      '--master-url',
+      master.url,
+      '--idle-timeout',
+      '2',
+      '--cleanup-interval-secs',
+      '1',
+    ]);
+    await relay.ready();
+    const peers = talking(context, master, 2);
+    await received(peers, 20);
+
+    relay.signal('SIGTERM');
+    await relay.line(/INFO SIGTERM: draining 2 sessions/);
+    const { status, body } = await relay.get('/ready');
+    assert.deepEqual([status, JSON.parse(body).state], [503, 'draining']);
+    await until('load 100', () => (master.relays()[0]?.loadPct === 100 ? true : undefined));
+    await received(peers, 100);
+    const end = await peers.stop();
+    assert.deepEqual([end.lost, end.tally.corrupted, end.tally.duplicated], [0, 0, 0]);
+    assert.deepEqual(await relay.ended, { code: 0, signal: null });
+    assert.match(relay.stdout(), /Drained: no session is held/);
+    assert.match(relay.stdout(), /INFO final relay metrics .*state=drained .*cleanup_idle=2/);
+  });
+
+  test('a second signal ends a drain at once, and --drain-timeout-secs ends it in time, both with exit 0', async (context) => {
+    const master = await devMaster(context);
+    const impatient = startRelay(context, ['--master-url', master.url]);
+    const timed = startRelay(context, ['--master-url', master.url, '--drain-timeout-secs', '1']);
+    await Promise.all([impatient.ready(), timed.ready()]);
+    for (const relay of [impatient, timed]) {
+      const { relay_id } = await relay.json('/health');
+      const session = master.session({ relay_id: relay_id as string });
+      const peers = startPeers({ leases: () => Promise.resolve(session), sessions: 1, rate: 50, size: 200 });
+      context.after(() => peers.stop());
+      await received(peers, 5);
+      relay.signal('SIGTERM');
+      await relay.line(/SIGTERM: draining 1 sessions/);
+    }
+    const { reason } = await impatient.json('/ready');
+    assert.equal(reason, 'draining');
+    // Signals that come together count as one wish.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    impatient.signal('SIGTERM');
+    assert.deepEqual(await impatient.ended, { code: 0, signal: null });
+    assert.match(impatient.stdout(), /WARN .*second signal.* with 1 sessions held/);
+    assert.deepEqual(await timed.ended, { code: 0, signal: null });
+    assert.match(timed.stdout(), /WARN .*--drain-timeout-secs.* with 1 sessions held/);
+  });
+
+  test('the control directory drains and takes back, and gives the endpoints', async (context) => {
+    const master = await devMaster(context);
+    const controlDir = join(temporaryDirectory(context), 'podinfo');
+    mkdirSync(controlDir);
+    const relay = startRelay(context, ['--master-url', master.url, '--control-dir', controlDir]);
+    await relay.ready();
+    writeFileSync(join(controlDir, 'draining'), 'true');
+    await until('draining', async () =>
+      (await relay.json('/health'))['draining'] === true ? true : undefined,
+    );
+    assert.equal((await relay.get('/ready')).status, 503);
+    assert.equal((await relay.get('/health')).status, 200);
+    writeFileSync(join(controlDir, 'draining'), 'false');
+    await relay.ready();
+    writeFileSync(join(controlDir, 'endpoints'), '127.0.0.1:4321\n');
+    await until('the endpoint', async () =>
+      String((await relay.json('/health'))['endpoints']) === '127.0.0.1:4321' ? true : undefined,
+    );
+  });
+
+  test('a relay that is killed outright and one that ends leave their state directory to the next', async (context) => {
+    const master = await devMaster(context);
+    const args = ['--master-url', master.url, '--state-dir', temporaryDirectory(context)];
+    const ids = [];
+    for (const signal of ['SIGTERM', 'SIGKILL', 'SIGTERM'] as const) {
+      const relay = startRelay(context, args);
+      await relay.address();
+      ids.push((await relay.json('/health'))['relay_id']);
+      relay.signal(signal);
+      if (signal === 'SIGTERM') relay.signal('SIGKILL');
+      await relay.ended;
+    }
+    assert.equal(new Set(ids).size, 1);
+  });
+});
