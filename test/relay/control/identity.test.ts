@@ -59,6 +59,14 @@ test('a file that holds no id is named and replaced', async (t) => {
   }
 });
 
+test('no other file is overwritten in the place of a new id', async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'precious'), 'precious');
+  symlinkSync('precious', join(folder, 'relay-id.new'));
+  assert.equal(await identity(folder), 'random-id');
+  assert.equal(readFileSync(join(folder, 'precious'), 'utf8'), 'precious');
+});
+
 test('what can not be read is not waited for', async (t) => {
   const folder = temporaryFolder(t);
   symlinkSync('/dev/zero', join(folder, 'relay-id'));
