@@ -11,7 +11,7 @@ const KEY_WORDS = 8;
  * one-second counters, the smaller of a key's two. Nothing is stored by key, so there is nothing to grow or evict; a key is
  * counted too high only when other keys fell on both of its counters within the second, and never too low.
  *
- * A counter is one float: the second times 2^22 plus the count.
+ * A counter is one float: the second times 2^22 plus the count, exact for 68 years of monotonic time.
  */
 export class RateSketch {
   readonly #counters: Float64Array = new Float64Array(2 * ROW);
