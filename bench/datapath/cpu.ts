@@ -1,5 +1,5 @@
 import { sendTraffic, writePeerLeases } from './generator.ts';
-import { cpuUse, threadCpuNs } from './process-stats.ts';
+import { cpuUse, threadTimes } from './process-stats.ts';
 import type { CpuSample, CpuSection, Scenario, SubjectId } from './results.ts';
 import { SUBJECT_IDS, SUBJECT_LABELS } from './results.ts';
 import { scenarioLabel } from './scenarios.ts';
@@ -88,7 +88,7 @@ async function measure(
   seconds: number,
   round: number,
 ): Promise<CpuSample> {
-  const before = threadCpuNs(subject.pid);
+  const before = threadTimes(subject.pid);
   const traffic = await sendTraffic(workspace, {
     port: subject.port,
     turnFile: subject.turnFile,
@@ -98,7 +98,7 @@ async function measure(
     rate: scenario.rate,
     seconds,
   });
-  const used = cpuUse(before, threadCpuNs(subject.pid), subject.packetThreads);
+  const used = cpuUse(before, threadTimes(subject.pid), subject.packetThreads);
   const forwarded = Math.max(1, traffic.received);
   const wrong = traffic.corrupt + traffic.misdelivered + traffic.duplicate;
   if (wrong > 0 || traffic.received === 0) {
@@ -113,6 +113,7 @@ async function measure(
     round,
     threadNs: used.threadNs / forwarded,
     processNs: used.processNs / forwarded,
+    waited: used.waitedNs / (traffic.seconds * 1e9),
     traffic,
   };
 }

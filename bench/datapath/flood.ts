@@ -1,4 +1,5 @@
 import { sendTraffic, writeBadLeases, writePeerLeases } from './generator.ts';
+import { cpuUse, threadTimes } from './process-stats.ts';
 import { startRelay } from './relay-process.ts';
 import type { RelayProcess } from './relay-process.ts';
 import type { FloodSample, FloodSection } from './results.ts';
@@ -56,6 +57,7 @@ async function measure(
   round: number,
 ): Promise<FloodSample> {
   const before = await relay.metrics();
+  const times = threadTimes(relay.pid);
   const traffic = await sendTraffic(workspace, {
     port: relay.port,
     sessions: plan.sessions,
@@ -66,6 +68,7 @@ async function measure(
     measureLatency: true,
     ...(flood && { flood }),
   });
+  const { waitedNs } = cpuUse(times, threadTimes(relay.pid), 1);
   const after = await relay.metrics();
   const moved = Object.entries(after)
     .map(([name, value]) => [name, value - (before[name] ?? 0)] as const)
@@ -76,5 +79,6 @@ async function measure(
     leasesPerSecond: traffic.floodSent / traffic.seconds,
     traffic,
     counted: Object.fromEntries(moved),
+    waited: waitedNs / (traffic.seconds * 1e9),
   };
 }

@@ -54,9 +54,9 @@ function quickPlan(pairs: number): Plan {
     cpu: { pairs, seconds: 0.1, warmUpSeconds: 0.1, groups: [cpuScenarios(20, 3000).slice(0, 4)] },
     saturation: {
       rounds: 1,
-      seconds: 0.05,
+      seconds: 0.2,
       subjects: ['relay-mmsg', 'c-batch'],
-      scenarios: saturationScenarios(20, 2000).slice(0, 1),
+      scenarios: saturationScenarios(20, 8000).slice(0, 1),
     },
     memory: {
       sessions: 50,

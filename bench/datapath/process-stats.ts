@@ -1,12 +1,21 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** CPU nanoseconds of each thread so far, by thread id. */
-export function threadCpuNs(pid: number): Map<string, number> {
-  const threads = new Map<string, number>();
+/** Nanoseconds of one thread so far. */
+export interface ThreadTime {
+  readonly onCpu: number;
+  /** Ready to run, while something else had its core. */
+  readonly waiting: number;
+}
+
+/** Times of each thread, by thread id. */
+export function threadTimes(pid: number): Map<string, ThreadTime> {
+  const threads = new Map<string, ThreadTime>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
     const text = readText(`/proc/${pid}/task/${tid}/schedstat`);
-    // The first number: time on the CPU in ns (kernel Documentation/scheduler/sched-stats).
-    if (text !== undefined) threads.set(tid, Number(text.split(' ')[0]));
+    if (text === undefined) continue;
+    // Time on the CPU and on the run queue, both in ns (kernel Documentation/scheduler/sched-stats).
+    const [onCpu, waiting] = text.split(' ').map(Number);
+    threads.set(tid, { onCpu: onCpu!, waiting: waiting! });
   }
   return threads;
 }
@@ -15,17 +24,28 @@ export interface CpuUse {
   /** Nanoseconds of the `packetThreads` busiest threads. */
   readonly threadNs: number;
   readonly processNs: number;
+  /** Nanoseconds that those busiest threads waited for their core. */
+  readonly waitedNs: number;
 }
 
 /** What the process used between two readings. A thread that ended in between is not counted. */
 export function cpuUse(
-  before: ReadonlyMap<string, number>,
-  after: ReadonlyMap<string, number>,
+  before: ReadonlyMap<string, ThreadTime>,
+  after: ReadonlyMap<string, ThreadTime>,
   packetThreads: number,
 ): CpuUse {
-  const used = [...after].map(([tid, ns]) => ns - (before.get(tid) ?? 0)).toSorted((a, b) => b - a);
-  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-  return { threadNs: sum(used.slice(0, packetThreads)), processNs: sum(used) };
+  const used = [...after]
+    .map(([tid, time]) => ({
+      onCpu: time.onCpu - (before.get(tid)?.onCpu ?? 0),
+      waiting: time.waiting - (before.get(tid)?.waiting ?? 0),
+    }))
+    .toSorted((a, b) => b.onCpu - a.onCpu);
+  const busiest = used.slice(0, packetThreads);
+  return {
+    threadNs: sum(busiest.map((time) => time.onCpu)),
+    processNs: sum(used.map((time) => time.onCpu)),
+    waitedNs: sum(busiest.map((time) => time.waiting)),
+  };
 }
 
 /** Resident bytes. */
@@ -51,6 +71,10 @@ export function machineJiffies(stat: string = readFileSync('/proc/stat', 'utf8')
   // user nice system idle iowait irq softirq steal; guest times are inside of user's.
   const fields = stat.split('\n')[0]!.trim().split(/\s+/).slice(1, 9).map(Number);
   return { idle: fields[3]! + fields[4]!, total: fields.reduce((sum, value) => sum + value, 0) };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function readText(path: string): string | undefined {

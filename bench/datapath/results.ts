@@ -82,6 +82,8 @@ export interface CpuSample {
   readonly threadNs: number;
   /** The same of the whole process. */
   readonly processNs: number;
+  /** Share of the time in which something else had the packet threads' core, 0 to 1 for each thread. */
+  readonly waited: number;
   readonly traffic: TrafficReport;
 }
 
@@ -139,6 +141,8 @@ export interface FloodSample {
   readonly traffic: TrafficReport;
   /** What the relay counted in that time, of the counters that moved. */
   readonly counted: Readonly<Record<string, number>>;
+  /** See {@link CpuSample.waited}. */
+  readonly waited: number;
 }
 
 export interface FloodSection {

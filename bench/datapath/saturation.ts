@@ -1,5 +1,5 @@
 import { sendTraffic, writePeerLeases } from './generator.ts';
-import { cpuUse, threadCpuNs } from './process-stats.ts';
+import { cpuUse, threadTimes } from './process-stats.ts';
 import type { SaturationSample, SaturationSection, Scenario, SubjectId } from './results.ts';
 import { scenarioLabel } from './scenarios.ts';
 import { startSubject } from './subjects.ts';
@@ -104,7 +104,7 @@ async function probe(
   rate: number,
   seconds: number,
 ): Promise<Probe> {
-  const before = threadCpuNs(subject.pid);
+  const before = threadTimes(subject.pid);
   const traffic = await sendTraffic(workspace, {
     port: subject.port,
     turnFile: subject.turnFile,
@@ -115,7 +115,7 @@ async function probe(
     seconds,
   });
   const threads = Number.isFinite(subject.packetThreads) ? subject.packetThreads : 1;
-  const { threadNs } = cpuUse(before, threadCpuNs(subject.pid), subject.packetThreads);
+  const { threadNs } = cpuUse(before, threadTimes(subject.pid), subject.packetThreads);
   return {
     offered: traffic.sent / traffic.seconds,
     loss: 1 - traffic.received / Math.max(1, traffic.sent),

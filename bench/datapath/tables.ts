@@ -32,11 +32,17 @@ export function resultTables(results: DatapathResults): Table[] {
 }
 
 /** One line each: what the figures were taken on. */
-export function machineLines({ machine }: DatapathResults): string[] {
+export function machineLines({ machine, sections }: DatapathResults): string[] {
+  const waited = waitedShares(sections);
   return [
     `${machine.cores} core(s) of ${machine.cpu}, ${machine.kernel}, Node ${machine.node}, ${machine.compiler}`,
     `relays on core(s) ${machine.relayCores}, generator on ${machine.generatorCores}; ` +
       `${Math.round(machine.idle * 100)} % of the machine was idle just before`,
+    ...(waited.length > 0
+      ? [
+          `something else had the relays' core for ${percent(median(waited))} of the time (median of all samples)`,
+        ]
+      : []),
     ...(machine.cores < 3
       ? ['two workers shared one core with each other, since the generator needs the second one for itself']
       : []),
@@ -112,6 +118,12 @@ function cpuTables({ sections: { cpu }, ratios }: DatapathResults): Table[] {
     },
     ...latency.map((scenario) => latencyTable(cpu, scenario, [...ids, 'c-batch'])),
   ];
+}
+
+/** Of subjects with one packet thread: two of them may have to wait for each other. */
+function waitedShares({ cpu, flood }: Sections): number[] {
+  const alone = cpu?.samples.filter(({ subject }) => !subject.endsWith('-2')) ?? [];
+  return [...alone, ...(flood?.samples ?? [])].map(({ waited }) => waited);
 }
 
 type Cpu = NonNullable<Sections['cpu']>;
@@ -219,7 +231,7 @@ function floodTables({ flood }: Sections): Table[] {
     {
       title: `${flood.packetsPerSecond} packets/s beside a flood of bad leases`,
       note: `${flood.seconds} s each, ${flood.pairs} pairs; half of the leases are wrongly signed, half are garbage of the same size, from many addresses.`,
-      head: ['', 'bad leases/s', 'lost', 'p50', 'p99', 'worst'],
+      head: ['', 'bad leases/s', 'lost', 'p50', 'p99', 'worst', 'core held by others'],
       rows: [false, true].map((flooded) => {
         const samples = flood.samples.filter((sample) => sample.flooded === flooded);
         const us = (which: 'p50' | 'p99' | 'max'): string =>
@@ -231,6 +243,7 @@ function floodTables({ flood }: Sections): Table[] {
           us('p50'),
           us('p99'),
           us('max'),
+          percent(median(samples.map((sample) => sample.waited))),
         ];
       }),
     },

@@ -2,23 +2,25 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { splitCores } from '../../bench/datapath/machine.ts';
+import type { ThreadTime } from '../../bench/datapath/process-stats.ts';
 import { allowedCores, cpuUse, machineJiffies } from '../../bench/datapath/process-stats.ts';
 
 test('only the busiest threads are packet threads; the process counts all', () => {
+  const time = (onCpu: number, waiting: number): ThreadTime => ({ onCpu, waiting });
   const before = new Map([
-    ['1', 1000],
-    ['2', 5000],
-    ['3', 0],
+    ['1', time(1000, 1)],
+    ['2', time(5000, 10)],
+    ['3', time(0, 0)],
   ]);
   const after = new Map([
-    ['1', 1100],
-    ['2', 6000],
-    ['3', 0],
-    ['4', 10],
+    ['1', time(1100, 3)],
+    ['2', time(6000, 50)],
+    ['3', time(0, 0)],
+    ['4', time(10, 7)],
   ]);
-  assert.deepEqual(cpuUse(before, after, 1), { threadNs: 1000, processNs: 1110 });
-  assert.deepEqual(cpuUse(before, after, 2), { threadNs: 1100, processNs: 1110 });
-  assert.deepEqual(cpuUse(before, after, Infinity), { threadNs: 1110, processNs: 1110 });
+  assert.deepEqual(cpuUse(before, after, 1), { threadNs: 1000, processNs: 1110, waitedNs: 40 });
+  assert.deepEqual(cpuUse(before, after, 2), { threadNs: 1100, processNs: 1110, waitedNs: 42 });
+  assert.deepEqual(cpuUse(before, after, Infinity), { threadNs: 1110, processNs: 1110, waitedNs: 49 });
 });
 
 test('the list of allowed cores is read in all its forms', () => {

@@ -84,6 +84,7 @@ test('flood targets allow a hundredth of a percent more loss and 5 ms', () => {
             leasesPerSecond: 0,
             traffic: { ...traffic(100_000, 3), latencyUs: latency(100) },
             counted: {},
+            waited: 0,
           },
           {
             round: 0,
@@ -91,6 +92,7 @@ test('flood targets allow a hundredth of a percent more loss and 5 ms', () => {
             leasesPerSecond: 50_000,
             traffic: { ...traffic(100_000, lost), latencyUs: latency(p99) },
             counted: {},
+            waited: 0,
           },
         ],
       },
@@ -127,6 +129,7 @@ function cpuSection(ns: Partial<Record<SubjectId, number>>): NonNullable<Section
         round,
         threadNs,
         processNs: threadNs * 1.1,
+        waited: 0.01,
         traffic: { ...traffic(1000, 0), latencyUs: latency(100) },
       })),
     ),
