@@ -36,8 +36,10 @@ export async function runDgramWorker(
     lookup: (host, _options, done) => done(null, host, listen.family),
   });
   try {
+    // Waited for before it is asked for: with this lookup the socket is bound within the call.
+    const listening = once(socket, 'listening');
     socket.bind({ address: new InterfaceScopes().named(listen.host), port: listen.port, exclusive: true });
-    await once(socket, 'listening');
+    await listening;
   } catch (error) {
     report({ kind: 'refused', code: (error as NodeJS.ErrnoException).code ?? String(error) });
     return;

@@ -23,7 +23,6 @@ export interface Libc {
     addressLength: number,
   ): number;
   memcpy(to: number, from: number, length: number): number;
-  prctl(option: number, a: number, b: number, c: number, d: number): number;
   /** Of the last call of this thread that failed. */
   errno(): number;
 }
@@ -57,7 +56,6 @@ export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_WAITFORONE = 0x10000;
 export const SHUT_RD = 0;
-export const PR_SET_NAME = 15;
 
 export const EINTR = 4;
 export const EIO = 5;
@@ -90,7 +88,6 @@ export function loadLibc(): Libc {
     sendmmsg: declare('sendmmsg', ['int', pointer, 'uint', 'int']),
     sendto: library.func('sendto', pointer, ['int', pointer, pointer, 'int', pointer, 'uint']),
     memcpy: library.func('memcpy', pointer, [pointer, pointer, pointer]),
-    prctl: declare('prctl', ['int', pointer, pointer, pointer, pointer]),
     errno: () => koffi.errno(),
   };
   return loaded;

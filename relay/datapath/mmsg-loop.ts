@@ -41,6 +41,7 @@ export class MmsgLoop {
   readonly #workers: number;
   readonly #source = new Int32Array(ADDRESS_WORDS);
   #failures = 0;
+  #moves = 0;
 
   constructor(parts: MmsgLoopParts) {
     this.#libc = parts.libc;
@@ -105,6 +106,11 @@ export class MmsgLoop {
     const pipeline = this.#pipeline;
     const verdict = pipeline.receive(bytes, offset, length, this.#source, 0, nowMs);
     if (verdict === Verdict.Forward) {
+      // A peer has moved to this datagram's source: trains towards its old address end here.
+      if (this.#counters[Counter.nat_rebind_events] !== this.#moves) {
+        this.#moves = this.#counters[Counter.nat_rebind_events]!;
+        this.#trains.flush(nowMs);
+      }
       this.#trains.add(
         pipeline.flow,
         low,

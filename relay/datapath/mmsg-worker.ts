@@ -1,8 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { HandOver } from './hand-over.ts';
-import { loadLibc, PR_SET_NAME, type Libc } from './libc.ts';
+import { loadLibc } from './libc.ts';
 import { MmsgLoop } from './mmsg-loop.ts';
-import { NativeBlock } from './native-block.ts';
 import { Nudge } from './nudge.ts';
 import { ReceiveBatch } from './receive.ts';
 import { Trains } from './trains.ts';
@@ -12,7 +11,6 @@ import type { MmsgSocket, Report, WorkerSetup } from './worker-setup.ts';
 /** Runs until the main thread says stop; the thread's event loop stands still meanwhile. */
 export function runMmsgWorker(setup: WorkerSetup, socket: MmsgSocket, port: MessagePort): void {
   const libc = loadLibc();
-  nameThread(libc, `wavry-worker-${setup.index}`);
   const { fd, bound } = socket;
   const { pipeline, counters, state, duties } = assembleWorker(setup, port, () => trains);
   const trains: Trains = new Trains(
@@ -40,11 +38,4 @@ export function runMmsgWorker(setup: WorkerSetup, socket: MmsgSocket, port: Mess
   const ready: Report = { kind: 'ready' };
   port.postMessage(ready);
   loop.run();
-}
-
-/** What `top -H` and `perf` show. At most 15 bytes. */
-function nameThread(libc: Libc, name: string): void {
-  const block = new NativeBlock(16);
-  new TextEncoder().encodeInto(name.slice(0, 15), block.bytes);
-  libc.prctl(PR_SET_NAME, block.address, 0, 0, 0);
 }

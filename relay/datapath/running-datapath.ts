@@ -274,7 +274,8 @@ function prepare({ config, relayId, restored, keys }: DatapathOptions, sockets: 
       socket: sockets.socket(index),
     };
     return new Worker(new URL('worker-thread.ts', import.meta.url), {
-      name: `packets ${index}`,
+      // What `top -H` shows.
+      name: `packets-${index}`,
       workerData: setup,
       resourceLimits: RESOURCE_LIMITS,
     });

@@ -67,7 +67,7 @@ export function assembleWorker(
     leases: new LeaseQueue(setup.packetQueueCapacity),
     state,
     records,
-    log: setup.logPackets ? new PacketLog(counters, (line) => report({ kind: 'log', line })) : undefined,
+    log: setup.logPackets ? new PacketLog((line) => report({ kind: 'log', line })) : undefined,
     mail: (now) => {
       for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) {
         const mail = next.message as Mail;

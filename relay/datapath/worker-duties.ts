@@ -1,3 +1,4 @@
+import { Counter } from '../pipeline/counters.ts';
 import type { LeaseQueue } from '../pipeline/lease-queue.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import { Verdict } from '../pipeline/verdict.ts';
@@ -59,28 +60,29 @@ export class WorkerDuties {
     switch (verdict) {
       case Verdict.Reply:
         replies.reply(pipeline.reply, pipeline.replyLength, source, 0, nowMs);
-        log?.refused(source, 0);
+        log?.refused(pipeline.dropReason, source, 0);
         return;
       case Verdict.Lease:
         if (leases.push(bytes, offset, length, source, 0, pipeline.knownSession)) return;
         pipeline.queueFull(1);
-        log?.refused(source, 0);
+        log?.refused(Counter.backpressure_dropped_packets, source, 0);
         return;
       case Verdict.Stun:
         this.#parts.stunAnswered(pipeline.stunMapped);
         return;
       default:
-        log?.refused(source, 0);
+        log?.refused(pipeline.dropReason, source, 0);
     }
   }
 
   /** Once a turn, after its sends. `idle`: no datagram came in this turn. */
   afterSends(idle: boolean, nowMs: number, replies: ReplySink): void {
     const { leases, records, state, index } = this.#parts;
+    // First: a lease that Master signed after the registration must meet the key that the registration brought.
+    if (state.takeMail(index)) this.#parts.mail(nowMs);
     if (leases.size > 0) this.#verify(idle, nowMs, replies);
     if (nowMs >= this.#nextTickMs) this.#tick(nowMs, replies);
     records?.publish(nowMs);
-    if (state.takeMail(index)) this.#parts.mail(nowMs);
   }
 
   #verify(idle: boolean, nowMs: number, replies: ReplySink): void {
@@ -95,7 +97,7 @@ export class WorkerDuties {
       if (verdict === Verdict.Reply) {
         replies.reply(pipeline.reply, pipeline.replyLength, sources, sourceBase, startedMs);
       }
-      log?.refused(sources, sourceBase);
+      log?.refused(pipeline.dropReason, sources, sourceBase);
     }
     replies.flush(startedMs);
     this.#schedule.spent(monotonicMs() - startedMs, idle);

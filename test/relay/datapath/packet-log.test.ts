@@ -1,57 +1,45 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COUNTER_CELLS, Counter } from '../../../relay/pipeline/counters.ts';
 import { PacketLog } from '../../../relay/datapath/packet-log.ts';
+import { Counter, PRIMARY_DROP_REASONS } from '../../../relay/pipeline/counters.ts';
 import { parseAddress } from '../../../relay/protocol/address.ts';
 
-function rig(): { counters: Float64Array; lines: string[]; log: PacketLog } {
-  const counters = new Float64Array(COUNTER_CELLS);
+function rig(): { lines: string[]; log: PacketLog; refuse: (reason: number, from: string) => void } {
   const lines: string[] = [];
-  return { counters, lines, log: new PacketLog(counters, (line) => lines.push(line)) };
+  const log = new PacketLog((line) => lines.push(line));
+  return { lines, log, refuse: (reason, from) => log.refused(reason, parseAddress(from)!, 0) };
 }
 
 test('the guide’s grep and awk find the source address of a rate limited packet', () => {
-  const { counters, lines, log } = rig();
-  counters[Counter.dropped_packets]!++;
-  counters[Counter.rate_limited_packets]!++;
-  log.refused(parseAddress('203.0.113.9:5555')!, 0);
+  const { lines, refuse } = rig();
+  refuse(Counter.rate_limited_packets, '203.0.113.9:5555');
   const found = lines.filter((line) => line.includes('rate limited')).map((line) => line.split(' ').at(-1));
   assert.deepEqual(found, ['203.0.113.9']);
 });
 
 test('a line says why, and an accepted lease gets none', () => {
-  const { counters, lines, log } = rig();
-  counters[Counter.lease_accepted_packets]!++;
-  log.refused(parseAddress('203.0.113.9:5555')!, 0);
-  counters[Counter.replay_dropped_packets]!++;
-  log.refused(parseAddress('[2001:db8::7]:5555')!, 0);
+  const { lines, refuse } = rig();
+  refuse(-1, '203.0.113.9:5555');
+  refuse(Counter.replay_dropped_packets, '[2001:db8::7]:5555');
   assert.deepEqual(lines, ['packet dropped, replay: from 2001:db8::7']);
 });
 
-test('whatever is sent, there are at most twenty lines a second, and what is missing is said', () => {
-  const { counters, lines, log } = rig();
-  const flood = (packets: number): void => {
-    for (let i = 0; i < packets; i++) {
-      counters[Counter.invalid_packets]!++;
-      log.refused(parseAddress(`198.51.100.${i % 256}:1`)!, 0);
-    }
-  };
-  flood(1000);
-  assert.equal(lines.length, 20);
-  log.refill();
-  flood(1);
-  assert.equal(lines.length, 21);
-  assert.match(lines[20]!, /invalid \(and 980 lines like this not written\): from 198\.51\.100\.0$/);
+test('every reason for which a packet is dropped has words', () => {
+  for (const name of PRIMARY_DROP_REASONS) {
+    // Counted after the kernel refused to send, when no packet is being judged.
+    if (name === 'send_failed_packets') continue;
+    const { lines, refuse } = rig();
+    refuse(Counter[name], '192.0.2.1:1');
+    assert.doesNotMatch(lines[0]!, /without a name/, name);
+  }
 });
 
-test('what was counted while no line might be written is not blamed on a later packet', () => {
-  const { counters, lines, log } = rig();
-  for (let i = 0; i < 30; i++) {
-    counters[Counter.invalid_packets]!++;
-    log.refused(parseAddress('198.51.100.1:1')!, 0);
-  }
+test('whatever is sent, there are at most twenty lines a second, and what is missing is said', () => {
+  const { lines, log, refuse } = rig();
+  for (let i = 0; i < 1000; i++) refuse(Counter.invalid_packets, `198.51.100.${i % 256}:1`);
+  assert.equal(lines.length, 20);
   log.refill();
-  counters[Counter.unknown_peer_packets]!++;
-  log.refused(parseAddress('198.51.100.2:1')!, 0);
-  assert.match(lines.at(-1)!, /unknown peer/);
+  refuse(Counter.invalid_packets, '198.51.100.0:1');
+  assert.equal(lines.length, 21);
+  assert.match(lines[20]!, /invalid \(and 980 lines like this not written\): from 198\.51\.100\.0$/);
 });
