@@ -33,7 +33,7 @@ import {
 } from '../session/layout.ts';
 import { forwardedFrom } from '../session/life.ts';
 import { peerFrom } from '../session/peers.ts';
-import { rebindingPeer } from '../session/rebind.ts';
+import { isGlimpsed, rebindingPeer } from '../session/rebind.ts';
 import { silentBudget } from '../session/silence.ts';
 import { refillBuckets, takeHard, takeSoft } from '../session/token-bucket.ts';
 import type { Books } from './books.ts';
@@ -161,7 +161,10 @@ export class ForwardPath {
     sourceBase: number,
     nowMs: number,
   ): number {
-    if (this.#limits.source(source, sourceBase, nowMs) !== Rate.Within) {
+    if (
+      !isGlimpsed(this.#words, this.#floats, slot, source, sourceBase, nowMs) &&
+      this.#limits.source(source, sourceBase, nowMs) !== Rate.Within
+    ) {
       this.#books.drop(Counter.rate_limited_packets);
       return -1;
     }

@@ -24,18 +24,16 @@ import {
   addressAt,
   EXPIRES,
   floatsAt,
-  HEARD,
   IDENTITY,
   IDENTITY_WORDS,
   leaseFloatsAt,
   leaseWordsAt,
-  peerFloatsAt,
   TOKEN_EXPIRES_WALL,
 } from '../session/layout.ts';
 import { extendLife } from '../session/life.ts';
 import { changeLimits, hardKbpsOf, softKbpsOf, startLimits } from '../session/limits.ts';
 import { peerFrom, sameIdentity, storeDigest, storeIdentity } from '../session/peers.ts';
-import { MOVE_SILENCE_MS } from '../session/pending.ts';
+import { mayMove } from '../session/pending.ts';
 import { isCurrentToken, isNewerToken, isOlderToken, stillHolds, storeToken } from '../session/tokens.ts';
 import { admissionRefusal } from './admission.ts';
 import type { Admission } from './admission.ts';
@@ -309,8 +307,7 @@ export class LeaseDesk {
     const { role, lease, tokenDigest, source, sourceBase } = presented;
     const { table } = this.#pool;
     if (isOlderToken(table, slot, role, lease)) return false;
-    const silentMs = nowMs - table.floats[peerFloatsAt(slot, role) + HEARD]!;
-    if (silentMs >= MOVE_SILENCE_MS || isNewerToken(table, slot, role, lease)) {
+    if (isNewerToken(table, slot, role, lease) || mayMove(table.floats, slot, role, nowMs)) {
       this.#take(slot, presented, nowMs);
       return true;
     }

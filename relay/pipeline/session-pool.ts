@@ -5,6 +5,7 @@ import {
   ALIAS_KNOWN,
   EXPIRES,
   floatsAt,
+  GLIMPSED,
   HAS_BOTH,
   hasPeer,
   HEARD,
@@ -109,12 +110,14 @@ export class SessionPool {
     floats[peerFloatsAt(slot, role) + HEARD] = nowMs;
     floats[peerFloatsAt(slot, role) + FORWARDED] = -Infinity;
     floats[leaseFloatsAt(slot, role) + REBOUND] = -Infinity;
+    floats[leaseFloatsAt(slot, role) + GLIMPSED] = -Infinity;
     floats[leaseFloatsAt(slot, role) + ISSUED_WALL] = Number.NaN;
   }
 
   /** The peer is at another address from now on. Budgets of the silent are not touched: see {@link answered}. */
   move(slot: number, role: number, source: Int32Array, sourceBase: number, nowMs: number): void {
     copyAddress(source, sourceBase, this.table.words, addressAt(slot, role));
+    this.table.floats[leaseFloatsAt(slot, role) + GLIMPSED] = -Infinity;
     this.hear(slot, role, nowMs);
   }
 

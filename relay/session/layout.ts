@@ -57,6 +57,11 @@ export const JUDGED_WALL = 11;
 export const VALID_UNTIL_WALL = 12;
 /** The last move by FORWARD (rebind.ts). */
 export const REBOUND = 13;
+/** The peer's last glimpse (rebind.ts): float when, words port and packet id. */
+export const GLIMPSED = 14;
+export const GLIMPSED_PORT = 16;
+export const GLIMPSED_HIGH = 30;
+export const GLIMPSED_LOW = 31;
 
 export const IDENTITY_WORDS = 8;
 

@@ -1,10 +1,21 @@
 import type { Lease } from '../lease/verify-lease.ts';
 import type { Role } from '../protocol/role.ts';
-import { HEARD, peerFloatsAt, pendingBit, STATE, wordsAt } from './layout.ts';
+import { GLIMPSED, HEARD, leaseFloatsAt, peerFloatsAt, pendingBit, STATE, wordsAt } from './layout.ts';
 import type { SessionTable } from './table.ts';
 
-/** For so long the stored address must have been silent before a token that is not newer moves a peer. */
-export const MOVE_SILENCE_MS = 2000;
+/** For so long there must have been no sign of the peer before a token that is not newer moves it. */
+const MOVE_SILENCE_MS = 2000;
+
+/**
+ * Whether a token that is not newer may move the peer: for 2 s nothing came from its stored address, and nothing that shows
+ * it to be behind another port of it (rebind.ts). Else a copied token would win the race whenever a NAT changes a port.
+ */
+export function mayMove(floats: Float64Array, slot: number, role: number, nowMs: number): boolean {
+  return (
+    nowMs - floats[peerFloatsAt(slot, role) + HEARD]! >= MOVE_SILENCE_MS &&
+    nowMs - floats[leaseFloatsAt(slot, role) + GLIMPSED]! >= MOVE_SILENCE_MS
+  );
+}
 
 /** A good lease presented from another address while the peer's stored one was still heard. */
 export interface PendingPresent {
@@ -51,8 +62,7 @@ export class PendingPresents {
   /** Takes out one whose peer's stored address has been silent for long enough. */
   takeDue(nowMs: number): PendingPresent | undefined {
     for (const present of this.#byPeer.values()) {
-      const heardMs = this.#table.floats[peerFloatsAt(present.slot, present.role) + HEARD]!;
-      if (nowMs - heardMs >= MOVE_SILENCE_MS) {
+      if (mayMove(this.#table.floats, present.slot, present.role, nowMs)) {
         this.forget(present.slot, present.role);
         return present;
       }

@@ -66,7 +66,7 @@ const packet: fc.Arbitrary<Packet> = fc.oneof(
         'plain',
         'broken',
       ) as fc.Arbitrary<'transport'>,
-      id: fc.oneof(fc.nat(6), fc.nat(300), fc.constantFrom(4096, 4097, 4098, 9000)),
+      id: fc.oneof(fc.nat(6), fc.nat(300), fc.constantFrom(4096, 4097, 4098, 8000, 12_000)),
       alias: fc.constantFrom(7, 7, 8),
       size: fc.constantFrom(100, 1000, 1500),
     }),

@@ -36,6 +36,8 @@ interface Peer {
   heardMs: number;
   forwardedMs: number;
   reboundMs: number;
+  /** A packet that fits all conditions of rebinding but time. */
+  glimpse: { address: string; id: bigint; ms: number } | undefined;
   unanswered: number;
   handshakes: Map<number, number>;
   pending: { address: string; token: TestToken; wallMs: number } | undefined;
@@ -78,8 +80,12 @@ export class Model {
     const peer = role === undefined ? undefined : live!.peers[role];
     if (peer) this.#heard(peer);
     const active = live?.peers[0] !== undefined && live.peers[1] !== undefined;
+    const glimpsed =
+      packet.kind === 'forward' && active && live.peers.some((other) => this.#glimpsed(other!, packet.from));
     const rate =
-      peer && active ? 0 : this.#rate(`source ${hostOf(packet.from)}`, this.#limits.ipRateLimitPps);
+      (peer && active) || glimpsed
+        ? 0
+        : this.#rate(`source ${hostOf(packet.from)}`, this.#limits.ipRateLimitPps);
     if (rate > 0) return this.#limited(packet, rate);
     if (packet.kind === 'present') return this.#present(packet, session, live, role);
     if (packet.kind === 'renew') return this.#renew(packet, session, live, peer);
@@ -92,7 +98,7 @@ export class Model {
     for (const session of this.sessions.values()) {
       for (const peer of session.peers) {
         const pending = peer?.pending;
-        if (!peer || !pending || this.nowMs - peer.heardMs < 2000) continue;
+        if (!peer || !pending || !this.#mayMove(peer)) continue;
         peer.pending = undefined;
         const held = session.peers.some((other) => other?.address === pending.address);
         if (held || this.nowMs >= session.expiresMs) continue;
@@ -186,7 +192,7 @@ export class Model {
       return this.#accepted(live, from, token);
     }
     if (older) return this.#drop('unknown_peer_packets');
-    if (newer || this.nowMs - peer.heardMs >= 2000) {
+    if (newer || this.#mayMove(peer)) {
       this.#move(live, peer, from, token, this.wallMs);
       return this.#accepted(live, from, token);
     }
@@ -229,6 +235,7 @@ export class Model {
       if (role === undefined) return this.#drop('unknown_peer_packets');
       active.peers[role]!.address = packet.from;
       active.peers[role]!.reboundMs = this.nowMs;
+      active.peers[role]!.glimpse = undefined;
       this.#heard(active.peers[role]!);
       this.#count('nat_rebind_events');
     }
@@ -258,16 +265,34 @@ export class Model {
 
   #rebinding(session: Session, packet: Packet & { kind: 'forward' }): number | undefined {
     if (this.#limits.rebindOnForward === 'off' || packet.form !== 'transport') return undefined;
+    const id = BigInt(packet.id);
     const fitting = [0, 1].filter((role) => {
       const peer = session.peers[role]!;
       if (hostOf(peer.address) !== hostOf(packet.from) || peer.alias !== packet.alias) return false;
-      if (peer.highest === undefined) return false;
-      const ahead = BigInt(packet.id) - peer.highest;
-      return ahead >= 1n && ahead <= 4096n;
+      if (peer.highest === undefined || id <= peer.highest) return false;
+      if (id <= peer.highest + 4096n) return true;
+      const last = this.#glimpsed(peer, packet.from) ? peer.glimpse!.id : undefined;
+      return last !== undefined && id > last && id <= last + 4096n;
     });
     if (fitting.length !== 1) return undefined;
     const peer = session.peers[fitting[0]!]!;
-    return this.nowMs - peer.heardMs >= 2000 && this.nowMs - peer.reboundMs >= 5000 ? fitting[0] : undefined;
+    if (this.nowMs - peer.heardMs >= 2000 && this.nowMs - peer.reboundMs >= 5000) return fitting[0];
+    const before = peer.glimpse && this.#glimpsed(peer, peer.glimpse.address) ? peer.glimpse : undefined;
+    if (before && before.address !== packet.from) return undefined;
+    const furthest = before && before.id > id ? before.id : id;
+    peer.glimpse = { address: packet.from, id: furthest, ms: this.nowMs };
+    return undefined;
+  }
+
+  #glimpsed(peer: Peer, from: string): boolean {
+    const { glimpse } = peer;
+    if (!glimpse || glimpse.address !== from) return false;
+    return this.nowMs - glimpse.ms < 2000 && glimpse.ms > peer.heardMs;
+  }
+
+  #mayMove(peer: Peer): boolean {
+    const signMs = Math.max(peer.heardMs, peer.glimpse?.ms ?? -Infinity);
+    return this.nowMs - signMs >= 2000;
   }
 
   #isFresh(sender: Peer, { form, id }: Packet & { kind: 'forward' }): boolean {
@@ -311,6 +336,7 @@ export class Model {
       heardMs: this.nowMs,
       forwardedMs: -Infinity,
       reboundMs: -Infinity,
+      glimpse: undefined,
       unanswered: 0,
       handshakes: new Map(),
       pending: undefined,
@@ -320,6 +346,7 @@ export class Model {
   #move(session: Session, peer: Peer, address: string, token: TestToken, judgedWallMs: number): void {
     if (peer.token !== JSON.stringify(token)) peer.unanswered = 0;
     peer.address = address;
+    peer.glimpse = undefined;
     this.#heard(peer);
     forgetSequences(peer);
     this.#count('nat_rebind_events');

@@ -220,3 +220,60 @@ test('a move by FORWARD makes a waiting address forgotten', () => {
   assert.equal(relay.takeDue(), undefined);
   relay.balanced();
 });
+
+test('fault 6: a fast stream is followed too, though it is far more than 4096 packets further after 2 s', () => {
+  for (const perMs of [3, 10]) {
+    const relay = silent({}, 0);
+    let id = 100;
+    let passed = 0;
+    for (let ms = 1; ms <= 2010; ms++) {
+      relay.pass(1);
+      for (let i = 0; i < perMs; i++) if (relay.rift(1, NEW_PORT, ++id).kind === 'forward') passed++;
+    }
+    assert.equal(passed, 11 * perMs);
+    assert.equal(relay.count('rate_limited_packets'), 0);
+    assert.equal(relay.count('nat_rebind_events'), 1);
+    relay.balanced();
+  }
+});
+
+test('hijack: ids are carried on from the same port only, and not once the stored address was heard', () => {
+  const relay = silent({}, 1000);
+  assert.deepEqual(relay.rift(1, NEW_PORT, 4000), UNKNOWN);
+  relay.pass(999);
+  assert.deepEqual(relay.rift(1, NEW_PORT, 8000), UNKNOWN);
+  relay.pass(1);
+  assert.deepEqual(relay.rift(1, '192.0.2.1:6001', 8001), UNKNOWN);
+  assert.deepEqual(relay.rift(1, NEW_PORT, 8000 + 4097), UNKNOWN);
+  relay.rift(1, CLIENT, 101);
+  relay.pass(2000);
+  assert.deepEqual(relay.rift(1, NEW_PORT, 8001), UNKNOWN);
+  isNotMoved(relay);
+});
+
+test('hijack: another port does not get to take over or break off what a first one showed', () => {
+  const relay = silent({}, 500);
+  for (let ms = 0; ms < 1490; ms += 10) {
+    relay.pass(10);
+    assert.deepEqual(relay.rift(1, NEW_PORT, 1000 + ms * 10), UNKNOWN);
+    assert.deepEqual(relay.rift(1, '192.0.2.1:6001', 101 + ms / 10), UNKNOWN);
+  }
+  relay.pass(10);
+  assert.equal(relay.rift(1, NEW_PORT, 1000 + 15_000).kind, 'forward');
+  relay.balanced();
+});
+
+test('hijack: a copied token does not win the race against a NAT that changed the port', () => {
+  const relay = silent({}, 0);
+  let outcome: Outcome = UNKNOWN;
+  for (let ms = 0; ms < 5000; ms += 100) {
+    relay.pass(100);
+    relay.present(1, Role.Client, { sub: 'client' }, '203.0.113.3:4003');
+    assert.equal(relay.takeDue(), undefined);
+    if (ms % 500 === 400) outcome = relay.rift(1, NEW_PORT, 101 + ms / 100);
+  }
+  assert.equal(outcome.kind, 'forward');
+  const back = relay.rift(1, SERVER, 5000, { alias: 9 });
+  assert.equal(back.kind === 'forward' && back.to, NEW_PORT);
+  relay.balanced();
+});
