@@ -100,6 +100,8 @@ function apiServerFlags(settings: ControlPlaneSettings, pki: Pki, paths: Control
     `--kubelet-client-certificate=${pki.apiServerKubeletClient.cert}`,
     `--kubelet-client-key=${pki.apiServerKubeletClient.key}`,
     '--kubelet-preferred-address-types=InternalIP',
+    // Otherwise a server that is asked to end waits a minute for its watches.
+    '--shutdown-watch-termination-grace-period=1s',
     '--profiling=false',
     ...(settings.auditPolicyFile
       ? [

@@ -6,7 +6,7 @@ import { ApiClient } from './api-client.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { findImage, type ImageMap } from './images.ts';
 import { KubeletServer } from './kubelet-server.ts';
-import { Node, type NodeOptions } from './node.ts';
+import { Node, type NodeObject, type NodeOptions } from './node.ts';
 import type { PodRuntime } from './pod-runtime.ts';
 import { PodWorker } from './pod-worker.ts';
 import { Reflector } from './reflector.ts';
@@ -57,6 +57,7 @@ export class NodeAgent {
   readonly #servers: KubeletServer[] = [];
   /** By the pod's UID. */
   readonly #workers = new Map<string, PodWorker>();
+  readonly #nodeObjects: Reflector<NodeObject>;
   readonly #pods: Reflector<Pod>;
   readonly #configMaps: Reflector<ConfigMap>;
   readonly #secrets: Reflector<Secret>;
@@ -84,6 +85,10 @@ export class NodeAgent {
         new Node(node, index + 1, this.#client, options.heartbeatMs),
       ]),
     );
+    this.#nodeObjects = new Reflector<NodeObject>(this.#client, '/api/v1/nodes', {
+      onChange: (object) => this.#nodes.get(object.metadata.name)?.observe(object),
+      onDelete: (object) => this.#nodes.get(object.metadata.name)?.observe(undefined),
+    });
     this.#pods = new Reflector<Pod>(this.#client, '/api/v1/pods', {
       onChange: (pod) => this.#podChanged(pod),
       onDelete: (pod) => this.#podGone(pod),
@@ -122,13 +127,14 @@ export class NodeAgent {
       this.#states.set(node.name, 'up');
     }
     await Promise.all([...this.#nodes.values()].map((node) => node.start()));
-    await Promise.all([this.#secrets.start(), this.#configMaps.start()]);
+    await Promise.all([this.#nodeObjects.start(), this.#secrets.start(), this.#configMaps.start()]);
     await this.#pods.start();
   }
 
   /** Kills every process of every pod at once. */
   async stop(): Promise<void> {
-    for (const reflector of [this.#pods, this.#secrets, this.#configMaps]) reflector.stop();
+    for (const reflector of [this.#nodeObjects, this.#pods, this.#secrets, this.#configMaps])
+      reflector.stop();
     for (const node of this.#nodes.values()) node.stopHeartbeats();
     for (const server of this.#servers) server.close();
     await Promise.all([...this.#workers.values()].map((worker) => worker.crash()));
@@ -200,6 +206,7 @@ export class NodeAgent {
   #begin(pod: Pod, node: Node): void {
     const worker = new PodWorker(pod, this.#runtime(node), {
       publish: (pod, status) => this.#statuses.write(pod, status),
+      isAhead: (pod) => this.#statuses.isAhead(pod),
       finalize: (pod) => this.#statuses.finalize(pod),
     });
     this.#workers.set(pod.metadata.uid, worker);

@@ -22,19 +22,14 @@ export interface ProcessSpec {
   logFile: string;
 }
 
-export interface ProcessExit {
-  /** 128 + signal when a signal ended it. */
-  exitCode: number;
-  signal?: number;
-}
-
 /**
  * A container: a local process in namespaces of its own (mount, PID, UTS, IPC) and its pod's network. It is process 1
  * there, as in a real container, so a signal it doesn't handle is ignored but for SIGKILL, and all its children end
  * with it. Not enforced: CPU and memory limits, users, groups and capabilities (it runs as the cluster's user).
  */
 export class ContainerProcess {
-  readonly exited: Promise<ProcessExit>;
+  /** Resolves with its exit code, 128 + number for a signal. */
+  readonly exited: Promise<number>;
   readonly #commands: Commands;
   readonly #env: Readonly<Record<string, string>>;
   readonly #pid: Promise<number | undefined>;
@@ -50,14 +45,11 @@ export class ContainerProcess {
         `--net=${spec.network}`,
         commands.unshare,
         '--mount',
-        '--pid',
         '--uts',
         '--ipc',
-        '--fork',
-        '--kill-child',
         commands.sh,
         '-ec',
-        script(spec, root, commands),
+        prepareScript(spec, root, commands),
         'container',
         ...spec.command,
       ],
@@ -65,9 +57,9 @@ export class ContainerProcess {
     );
     closeSync(log);
     this.#pid = firstLine(child.stdio[3] as Readable).then((line) => (line ? Number(line) : undefined));
-    this.exited = ended(child).then((exit) => {
+    this.exited = ended(child).then((exitCode) => {
       this.#running = false;
-      return exit;
+      return exitCode;
     });
   }
 
@@ -103,44 +95,57 @@ export class ContainerProcess {
       // nsenter waits for a child that is in the container: both are in this process group.
       if (child.pid) process.kill(-child.pid, 'SIGKILL');
     }, timeoutMs);
-    const { exitCode } = await ended(child);
+    const exitCode = await ended(child);
     clearTimeout(timer);
     return { exitCode: late ? undefined : exitCode, output };
   }
 }
 
-/** Runs with the caller's /proc, so it can tell the agent the number it has there before it covers that. */
-function script(spec: ProcessSpec, root: RootFileSystem, { mount, chroot, env }: Commands): string {
-  const proc = quote(`${root.path}/proc`);
+/**
+ * Three shells, one after the other: this one makes the mounts; the next waits outside the container's PID namespace for
+ * its first process, whose number and exit code it tells (unshare --fork tells no SIGKILL); the last becomes that
+ * process, as soon as it has a /proc of its own.
+ */
+function prepareScript(spec: ProcessSpec, root: RootFileSystem, commands: Commands): string {
+  const { mount, unshare, sh, chroot, env } = commands;
   const temporary = quote(`${root.path}/tmp`);
-  const lines = [
-    'read -r pid rest < /proc/self/stat',
-    'echo "$pid" >&3',
-    'exec 3>&-',
-    `echo ${quote(spec.hostname)} > /proc/sys/kernel/hostname`,
-    `${mount} -t proc proc ${proc}`,
-    `${mount} -t tmpfs -o mode=1777 tmp ${temporary}`,
-  ];
   const { covers, points } = root.arrange(
     spec.mounts.map(({ target, source }) => ({ target, isFolder: isFolder(source) })),
   );
-  for (const cover of covers) lines.push(`${mount} --bind ${quote(cover.source)} ${quote(cover.target)}`);
+  const lines = [
+    `echo ${quote(spec.hostname)} > /proc/sys/kernel/hostname`,
+    `${mount} -t tmpfs -o mode=1777 tmp ${temporary}`,
+  ];
+  const bind = (source: string, target: string, readOnly: boolean): void => {
+    lines.push(`${mount} --bind ${quote(source)} ${quote(target)}`);
+    if (readOnly) lines.push(`${mount} -o remount,bind,ro ${quote(target)}`);
+  };
+  for (const cover of covers) bind(cover.source, cover.target, true);
   // Outer mounts first, or they would hide the inner ones.
   const order = spec.mounts.map((_, index) => index).sort((a, b) => points[a]!.length - points[b]!.length);
   for (const index of order) {
     const { source, readOnly } = spec.mounts[index]!;
-    const target = quote(points[index]!);
+    const target = points[index]!;
     // Only the fresh /tmp lacks its mount points by now.
-    lines.push(
-      isFolder(source) ? `[ -d ${target} ] || mkdir -p ${target}` : `[ -e ${target} ] || : > ${target}`,
-    );
-    lines.push(`${mount} --bind ${quote(source)} ${target}`);
-    if (readOnly) lines.push(`${mount} -o remount,bind,ro ${target}`);
+    const [test, make] = isFolder(source) ? ['-d', 'mkdir -p'] : ['-e', ': >'];
+    lines.push(`[ ${test} ${quote(target)} ] || ${make} ${quote(target)}`);
+    bind(source, target, readOnly);
   }
   if (spec.readOnlyRoot) lines.push(`${mount} -o remount,ro ${temporary}`);
-  // The shell adds these to the environment.
-  const clean = '-u PWD -u OLDPWD -u SHLVL -u _';
-  lines.push(`exec ${chroot} ${quote(root.path)} ${env} ${clean} -C ${quote(spec.workingDir)} "$@"`);
+
+  // The shells add variables to the environment, and ignore two signals in what they run in the background.
+  const clean = '--default-signal=INT,QUIT -u PWD -u OLDPWD -u SHLVL -u _';
+  const become = [
+    `${mount} -t proc proc ${quote(`${root.path}/proc`)}`,
+    `exec ${chroot} ${quote(root.path)} ${env} ${clean} -C ${quote(spec.workingDir)} "$@"`,
+  ];
+  const watch = [
+    `${sh} -ec ${quote(become.join('\n'))} container "$@" 3>&- &`,
+    'echo $! >&3',
+    'exec 3>&-',
+    'wait $!',
+  ];
+  lines.push(`exec ${unshare} --pid ${sh} -c ${quote(watch.join('\n'))} container "$@"`);
   return lines.join('\n');
 }
 
@@ -148,14 +153,10 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-function ended(child: ChildProcess): Promise<ProcessExit> {
+function ended(child: ChildProcess): Promise<number> {
   return new Promise((resolve) => {
-    child.once('error', () => resolve({ exitCode: 128 }));
-    child.once('exit', (code, signal) => {
-      const number = signal ? constants.signals[signal] : undefined;
-      if (number !== undefined) resolve({ exitCode: 128 + number, signal: number });
-      else resolve({ exitCode: code ?? 1 });
-    });
+    child.once('error', () => resolve(128));
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']));
   });
 }
 

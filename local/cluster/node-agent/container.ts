@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BackOff } from './back-off.ts';
-import type { ContainerProcess, ProcessExit, ProcessSpec } from './container-process.ts';
+import type { ContainerProcess, ProcessSpec } from './container-process.ts';
 import { ConfigurationError } from './environment.ts';
 import type { ImageDefinition } from './images.ts';
 import { httpGet, runProbe } from './probe-action.ts';
@@ -37,7 +37,7 @@ export class Container {
   readonly #pullBackOff: BackOff;
   readonly #stopping = new AbortController();
   #process: ContainerProcess | undefined;
-  #simulated: PromiseWithResolvers<ProcessExit> | undefined;
+  #simulated: PromiseWithResolvers<number> | undefined;
   #prober: Prober | undefined;
   /** When the SIGKILL comes, ms since the epoch. */
   #killAt = Infinity;
@@ -178,7 +178,7 @@ export class Container {
     mkdirSync(join(this.#host.logFolder, this.spec.name), { recursive: true });
     const startedAt = timestamp();
     const containerID = `local://${randomBytes(16).toString('hex')}`;
-    let exited: Promise<ProcessExit>;
+    let exited: Promise<number>;
     if ('simulated' in image) {
       this.#simulated = Promise.withResolvers();
       exited = this.#simulated.promise;
@@ -196,7 +196,7 @@ export class Container {
     });
     this.#probe('simulated' in image);
 
-    const { exitCode, signal } = await exited;
+    const exitCode = await exited;
     this.#prober?.stop();
     clearTimeout(this.#killTimer);
     this.#process = undefined;
@@ -207,7 +207,6 @@ export class Container {
         : undefined;
     const terminated: TerminatedState = {
       exitCode,
-      ...(signal === undefined ? {} : { signal }),
       reason: exitCode === 0 ? 'Completed' : 'Error',
       ...(message ? { message } : {}),
       startedAt,
@@ -252,7 +251,7 @@ export class Container {
   graceSeconds = 30;
 
   #terminate(graceSeconds: number, first: boolean): void {
-    this.#simulated?.resolve({ exitCode: 0 });
+    this.#simulated?.resolve(0);
     const running = this.#process;
     if (!running) return;
     const killAt = Date.now() + graceSeconds * 1000;

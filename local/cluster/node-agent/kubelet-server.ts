@@ -1,5 +1,5 @@
-import { createReadStream, existsSync, type ReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -84,55 +84,56 @@ async function sendLog(
 ): Promise<void> {
   const limit = Number(query.get('limitBytes') ?? Infinity);
   const lines = query.get('tailLines');
-  let position = lines === null ? 0 : await startOfTail(file, Number(lines));
-  let sent = 0;
-  for (;;) {
-    // What is written after this was asked is still read below.
-    const last = query.get('follow') !== 'true' || !goesOn();
-    const { size } = await stat(file);
-    const end = Math.min(size, position + limit - sent);
-    if (end > position) {
-      await send(createReadStream(file, { start: position, end: end - 1 }), response);
-      sent += end - position;
-      position = end;
+  // Held open, as the file goes when its pod does.
+  const log = await open(file);
+  try {
+    let position = lines === null ? 0 : await startOfTail(log, Number(lines));
+    const end = position + limit;
+    const block = Buffer.alloc(BLOCK);
+    while (!response.destroyed && position < end) {
+      // What is written after this was asked is still read below.
+      const last = query.get('follow') !== 'true' || !goesOn();
+      const { bytesRead } = await log.read(block, 0, Math.min(BLOCK, end - position), position);
+      position += bytesRead;
+      if (bytesRead > 0) await send(Buffer.from(block.subarray(0, bytesRead)), response);
+      else if (last) break;
+      else await delay(100, undefined, { ref: false });
     }
-    if (last || sent >= limit || response.destroyed) break;
-    await delay(100, undefined, { ref: false });
+  } finally {
+    await log.close();
   }
   response.end();
 }
 
-async function send(stream: ReadStream, response: ServerResponse): Promise<void> {
-  for await (const chunk of stream) {
-    if (response.destroyed) return;
-    if (!response.write(chunk))
-      await new Promise((resolve) => {
-        response.once('drain', resolve);
-        response.once('close', resolve);
-      });
-  }
+const BLOCK = 65_536;
+
+async function send(data: Buffer, response: ServerResponse): Promise<void> {
+  if (response.write(data)) return;
+  await new Promise<void>((resolve) => {
+    const goOn = (): void => {
+      response.off('drain', goOn);
+      response.off('close', goOn);
+      resolve();
+    };
+    response.on('drain', goOn);
+    response.on('close', goOn);
+  });
 }
 
 /** Where the last so many lines begin. */
-async function startOfTail(file: string, lines: number): Promise<number> {
-  const handle = await open(file);
-  try {
-    let { size: position } = await handle.stat();
-    let wanted = lines;
-    const block = Buffer.alloc(65_536);
-    const size = position;
-    while (position > 0) {
-      const from = Math.max(0, position - block.length);
-      const { bytesRead } = await handle.read(block, 0, position - from, from);
-      for (let index = bytesRead - 1; index >= 0; index--) {
-        // A line break at the very end ends the last line, it doesn't begin one.
-        if (block[index] === 0x0a && from + index !== size - 1 && --wanted === 0) return from + index + 1;
-        if (lines === 0) return size;
-      }
-      position = from;
-    }
-    return 0;
-  } finally {
-    await handle.close();
+async function startOfTail(log: FileHandle, lines: number): Promise<number> {
+  const { size } = await log.stat();
+  if (lines === 0) return size;
+  const block = Buffer.alloc(BLOCK);
+  let wanted = lines;
+  let position = size;
+  while (position > 0) {
+    const from = Math.max(0, position - BLOCK);
+    const { bytesRead } = await log.read(block, 0, position - from, from);
+    for (let index = bytesRead - 1; index >= 0; index--)
+      // A line break at the very end ends the last line, it doesn't begin one.
+      if (block[index] === 0x0a && from + index !== size - 1 && --wanted === 0) return from + index + 1;
+    position = from;
   }
+  return 0;
 }

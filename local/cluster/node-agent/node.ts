@@ -1,6 +1,7 @@
 import { arch, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FIRST_POD, KUBELET_PORT, nodeAddress, podAddress, PODS_PER_NODE } from '../addresses.ts';
+import type { Condition, KubeObject } from './resources.ts';
 import { ApiError, STRATEGIC_MERGE, type ApiClient } from './api-client.ts';
 
 /** One node of the cluster. */
@@ -14,6 +15,11 @@ export interface NodeOptions {
   taints?: readonly { key: string; value?: string; effect: string }[];
 }
 
+/** The part of a Node's object that is looked at. */
+export interface NodeObject extends KubeObject {
+  status?: { conditions?: Condition[] };
+}
+
 /** Registers one node, keeps it Ready by heartbeats, and hands out its pods' addresses. */
 export class Node {
   readonly name: string;
@@ -25,6 +31,7 @@ export class Node {
   readonly #taken = new Map<number, string>();
   #next = 0;
   #beating: AbortController | undefined;
+  #mending = false;
 
   /** @param number its place in the addresses, from 1 */
   constructor(options: NodeOptions, number: number, client: ApiClient, heartbeatMs: number) {
@@ -54,6 +61,16 @@ export class Node {
     void this.#beat(this.#beating.signal);
   }
 
+  /**
+   * Looks at what others made of the node's object. After a silence the node lifecycle controller has set Ready to
+   * Unknown, which only a status of the node's own takes back; and somebody may have deleted the object.
+   */
+  observe(object: NodeObject | undefined): void {
+    if (!this.#beating || this.#mending) return;
+    const ready = object?.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
+    if (ready !== 'True') void this.#mend(this.#beating.signal);
+  }
+
   /** Falls silent: the node lifecycle controller will find it NotReady. */
   stopHeartbeats(): void {
     this.#beating?.abort();
@@ -74,6 +91,20 @@ export class Node {
 
   release(address: string): void {
     this.#taken.delete(Number(address.split('.')[3]) - FIRST_POD);
+  }
+
+  async #mend(signal: AbortSignal): Promise<void> {
+    this.#mending = true;
+    while (!signal.aborted) {
+      try {
+        await this.#create();
+        await this.#writeStatus(true);
+        break;
+      } catch {
+        await delay(500, undefined, { signal, ref: false }).catch(() => undefined);
+      }
+    }
+    this.#mending = false;
   }
 
   async #create(): Promise<void> {

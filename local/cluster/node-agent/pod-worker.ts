@@ -14,6 +14,8 @@ import { PodVolumes, type Mount } from './volumes.ts';
 export interface PodWorkerHooks {
   /** The status differs from the one published last. */
   publish(pod: Pod, status: PodStatus): void;
+  /** Whether a status on its way or written is newer than the pod's object. */
+  isAhead(pod: Pod): boolean;
   /** All processes have ended and the pod was deleted: the object may go. */
   finalize(pod: Pod): void;
 }
@@ -83,6 +85,11 @@ export class PodWorker {
     )
       this.#refreshVolumes();
     if (pod.metadata.deletionTimestamp) this.stop(pod.metadata.deletionGracePeriodSeconds ?? 30);
+    // The node lifecycle controller marks the pods of a silent node unready, and only the node takes that back.
+    if (this.#published && !this.#hooks.isAhead(pod) && !agrees(pod.status, this.#published)) {
+      this.#published = undefined;
+      this.#publish();
+    }
     // A condition of somebody else's can be a readiness gate.
     if (pod.spec.readinessGates) this.#publish();
   }
@@ -336,6 +343,17 @@ export class PodWorker {
 
 function isSidecar(spec: ContainerSpec): boolean {
   return spec.restartPolicy === 'Always';
+}
+
+function agrees(seen: PodStatus | undefined, published: PodStatus): boolean {
+  const own = (status: PodStatus | undefined): string =>
+    JSON.stringify([
+      status?.phase,
+      published.conditions?.map(
+        ({ type }) => status?.conditions?.find((condition) => condition.type === type)?.status,
+      ),
+    ]);
+  return own(seen) === own(published);
 }
 
 function now(): string {

@@ -221,7 +221,6 @@ export interface ContainerState {
 
 export interface TerminatedState {
   exitCode: number;
-  signal?: number;
   reason: string;
   message?: string;
   startedAt: string;

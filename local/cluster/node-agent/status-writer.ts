@@ -8,6 +8,8 @@ interface Pending {
   /** Delete the object once the status is written. */
   finalize: boolean;
   busy: boolean;
+  /** The object's version after the last write. */
+  version: string | undefined;
 }
 
 /** Writes pod statuses, the newest of each pod only, and tries again until the API server has taken them. */
@@ -35,6 +37,13 @@ export class StatusWriter {
     this.#kick(pending);
   }
 
+  /** Whether the pod's object, as seen, is from before the last write, or a write is still to come. */
+  isAhead(pod: Pod): boolean {
+    const pending = this.#pending.get(pod.metadata.uid);
+    if (pending?.status) return true;
+    return BigInt(pending?.version ?? 0) > BigInt(pod.metadata.resourceVersion ?? 0);
+  }
+
   /** Goes on with what was held back. */
   resume(): void {
     for (const pending of this.#pending.values()) this.#kick(pending);
@@ -47,7 +56,7 @@ export class StatusWriter {
   #of(pod: Pod): Pending {
     const known = this.#pending.get(pod.metadata.uid);
     if (known) return known;
-    const fresh: Pending = { pod, status: undefined, finalize: false, busy: false };
+    const fresh: Pending = { pod, status: undefined, finalize: false, busy: false, version: undefined };
     this.#pending.set(pod.metadata.uid, fresh);
     return fresh;
   }
@@ -67,8 +76,9 @@ export class StatusWriter {
         try {
           if (status) {
             // The UID makes it a conflict when another pod has taken the name.
-            const body = { metadata: { uid }, status };
-            await this.#client.request('PATCH', `${path}/status`, body, STRATEGIC_MERGE);
+            const body = { metadata: { uid }, status: { ...status, ...replaced(status) } };
+            const answer = await this.#client.request<Pod>('PATCH', `${path}/status`, body, STRATEGIC_MERGE);
+            pending.version = answer.metadata.resourceVersion;
             if (pending.status === status) pending.status = undefined;
           } else if (pending.finalize) {
             await this.#client.request('DELETE', path, { gracePeriodSeconds: 0, preconditions: { uid } });
@@ -80,6 +90,12 @@ export class StatusWriter {
             this.#pending.delete(uid);
             return;
           }
+          if (error instanceof ApiError && error.status === 422) {
+            // A fault of the agent's: trying again wouldn't help. This goes to the supervisor's log.
+            console.error(`the status of pod ${namespace}/${name} was refused: ${error.message}`);
+            if (pending.status === status) pending.status = undefined;
+            continue;
+          }
           await delay(wait, undefined, { ref: false });
           wait = Math.min(wait * 2, 5000);
         }
@@ -88,4 +104,13 @@ export class StatusWriter {
       pending.busy = false;
     }
   }
+}
+
+/** A strategic merge adds to these lists, so a pod with a new address would have two. */
+function replaced({ podIPs, hostIPs }: PodStatus): object {
+  const directive = { $patch: 'replace' };
+  return {
+    ...(podIPs ? { podIPs: [...podIPs, directive] } : {}),
+    ...(hostIPs ? { hostIPs: [...hostIPs, directive] } : {}),
+  };
 }
