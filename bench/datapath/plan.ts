@@ -25,7 +25,7 @@ function fullPlan(pairs: number, cores: Cores): Plan {
   return {
     cpu: {
       pairs,
-      seconds: 0.8,
+      seconds: 0.7,
       warmUpSeconds: 1,
       groups: [cpuScenarios(100), cpuScenarios(10_000)],
     },
@@ -38,7 +38,7 @@ function fullPlan(pairs: number, cores: Cores): Plan {
     memory: {
       sessions: 10_000,
       starts: 3,
-      workers: [1, 2, 3],
+      workers: [1, 3],
       trafficSeconds: 1.5,
       restMs: 1500,
       floodHours: 1,

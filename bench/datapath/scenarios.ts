@@ -35,11 +35,7 @@ export function saturationScenarios(sessions: number, rate: number): Scenario[] 
 
 export function scenarioLabel(scenario: Scenario): string {
   const { pattern, size, sessions } = scenario;
-  const sessionText =
-    sessions >= 1000
-      ? `${Math.floor(sessions / 1000)},${String(sessions % 1000).padStart(3, '0')}`
-      : `${sessions}`;
-  return `${size} B ${PATTERN_LABELS[pattern]}, ${sessionText} sessions`;
+  return `${size} B ${PATTERN_LABELS[pattern]}, ${sessions.toLocaleString('en-US')} sessions`;
 }
 
 /** Flags of bench/c/traffic.c for a pattern. */

@@ -91,7 +91,7 @@ function cpuTables({ sections: { cpu }, ratios }: DatapathResults): Table[] {
       title: 'CPU time a forwarded packet, relative to the C relay with recvmmsg/sendmmsg',
       note:
         `${absent}Packet threads only; median of ${cpu.pairs} interleaved pairs, quartiles in brackets. ` +
-        `${cpu.scenarios[0]!.rate} packets/s both ways together.`,
+        `${cpu.scenarios[0]!.rate.toLocaleString('en-US')} packets/s both ways together.`,
       head: ['', ...ids.map((id) => SUBJECT_LABELS[id])],
       rows: ratios.map((row) => [
         label(row),
@@ -201,7 +201,7 @@ function memoryTables({ memory }: Sections): Table[] {
   const after = parts.at(-1)!;
   return [
     {
-      title: `Memory with ${memory.sessions} sessions`,
+      title: `Memory with ${memory.sessions.toLocaleString('en-US')} sessions`,
       note:
         `Resident, after real traffic on all sessions and a rest; median of the starts. The flood is what a stranger sends in ` +
         `${flood.hours} h at ${flood.packetsPerSecond} packets/s (forwards, renewals, bad leases, noise and runts, each from ` +
@@ -210,7 +210,10 @@ function memoryTables({ memory }: Sections): Table[] {
       rows: [
         ...residentByWorkers(memory).map(({ workers, bytes }) => [`${workers} worker(s)`, megabytes(bytes)]),
         ['before the flood', megabytes(before!)],
-        [`after ${flood.receivedByRelay} packets of it, in ${flood.seconds.toFixed(0)} s`, megabytes(after)],
+        [
+          `after ${flood.receivedByRelay.toLocaleString('en-US')} packets of it, in ${flood.seconds.toFixed(0)} s`,
+          megabytes(after),
+        ],
         [
           'growth in its first half, in its second half',
           `${growth(flood.rss, 0, 5)}, ${growth(flood.rss, 5, 10)}`,
@@ -229,7 +232,7 @@ function floodTables({ flood }: Sections): Table[] {
   if (!flood) return [];
   return [
     {
-      title: `${flood.packetsPerSecond} packets/s beside a flood of bad leases`,
+      title: `${flood.packetsPerSecond.toLocaleString('en-US')} packets/s beside a flood of bad leases`,
       note: `${flood.seconds} s each, ${flood.pairs} pairs; half of the leases are wrongly signed, half are garbage of the same size, from many addresses.`,
       head: ['', 'bad leases/s', 'lost', 'p50', 'p99', 'worst', 'core held by others'],
       rows: [false, true].map((flooded) => {

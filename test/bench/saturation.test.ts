@@ -29,6 +29,20 @@ test('the search ends within its precision below the real limit', async () => {
   );
 });
 
+test('one disturbed probe does not end the search', async () => {
+  let probes = 0;
+  const found = await findSaturation(
+    (rate) => {
+      probes++;
+      const disturbed = probes % 3 === 1;
+      return Promise.resolve({ offered: rate, loss: disturbed || rate > 400_000 ? 0.01 : 0, busy: 0.5 });
+    },
+    80_000,
+    1.5,
+  );
+  assert.ok(found.rate > 380_000, `${found.rate}`);
+});
+
 test('a generator that can no more is named, with what it offered', async () => {
   const found = await findSaturation(
     (rate) => Promise.resolve({ offered: Math.min(rate, 300_000), loss: 0, busy: 0.8 }),
