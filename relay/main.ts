@@ -26,6 +26,8 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 64;
 /** An end that takes longer than this is cut short. */
 const END_WITHIN_MS = 5000;
+/** What a start may still take once it is not wanted any more. */
+const START_WITHIN_MS = 2000;
 /** A terminal's Ctrl-C reaches npm and the relay, and some versions of npm pass it on: one wish, two signals. */
 const SAME_WISH_MS = 100;
 
@@ -86,7 +88,7 @@ async function run(config: Config, log: ControlLog, crashed: Promise<number>): P
       if (!controlPlane) await groundwork.close();
     });
     relayId = groundwork.relayId;
-    hasMasterKey = () => groundwork.masterKeys.hasKey;
+    hasMasterKey = () => !config.allowInsecureDev && groundwork.masterKeys.hasKey;
     log('info', `Relay ID: ${relayId}`);
 
     const { restored, keys } = groundwork;
@@ -134,7 +136,7 @@ function announce(config: Config, warnings: readonly string[], log: ControlLog):
   });
 }
 
-/** Before the control plane runs signals are kept for it; a second one then ends the process. */
+/** What comes before the control plane runs is kept for it; a start that never gets there is ended. */
 function watchSignals(log: ControlLog): { passTo(listener: (name: string) => void): void } {
   let pass: ((name: string) => void) | undefined;
   const kept: string[] = [];
@@ -144,8 +146,11 @@ function watchSignals(log: ControlLog): { passTo(listener: (name: string) => voi
     const again = nowMs - lastMs < SAME_WISH_MS;
     lastMs = nowMs;
     if (again) return;
-    if (pass) pass(name);
-    else if (kept.push(name) > 1) process.exit(EXIT_FAILED);
+    if (pass) return pass(name);
+    kept.push(name);
+    setTimeout(() => {
+      if (!pass) process.exit(EXIT_FAILED);
+    }, START_WITHIN_MS).unref();
   };
   process.on('SIGTERM', wish);
   process.on('SIGINT', wish);

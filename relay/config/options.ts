@@ -21,16 +21,9 @@ export interface Option {
   readonly secret?: boolean;
 }
 
-export type OptionGroup =
-  | 'Peers'
-  | 'Master'
-  | 'Limits'
-  | 'Sessions'
-  | 'Data path'
-  | 'Running it'
-  | 'Development';
+type OptionGroup = 'Peers' | 'Master' | 'Limits' | 'Sessions' | 'Data path' | 'Running it' | 'Development';
 
-export type OptionKind =
+type OptionKind =
   | {
       readonly type: 'integer';
       /** Empty for what is no quantity. */

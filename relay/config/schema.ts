@@ -11,7 +11,7 @@ export type OptionValue = string | number | boolean | readonly string[];
 const LIST_LIMIT = 64;
 
 /** JSON Schema (draft-07) of the options, keyed as in the table. */
-export const CONFIG_SCHEMA: object = {
+const CONFIG_SCHEMA: object = {
   type: 'object',
   additionalProperties: false,
   properties: Object.fromEntries(OPTION_ROWS.map(([key, option]) => [key, optionSchema(option)])),

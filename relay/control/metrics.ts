@@ -15,7 +15,7 @@ export interface MetricSources {
   readonly uptimeMs: () => number;
 }
 
-export type DatapathFigures = Pick<
+type DatapathFigures = Pick<
   Datapath,
   'totals' | 'activeSessions' | 'heldSessions' | 'kernelDrops' | 'socketBufferBytes' | 'workers'
 >;

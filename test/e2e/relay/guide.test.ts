@@ -1,93 +1,80 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 
-import { startDevMaster } from '../../../local/master/server.ts';
-import type { RunningDevMaster } from '../../../local/master/server.ts';
-import { leasesFromMaster } from '../../../local/peers/lease-source.ts';
-import { startPeers } from '../../../local/peers/peers.ts';
-import { bookImbalance, Counter, COUNTER_CELLS } from '../../../relay/pipeline/counters.ts';
-import type { CounterName } from '../../../relay/pipeline/counters.ts';
 import { startRelay, until } from './relay-process.ts';
-import type { RelayProcess } from './relay-process.ts';
+import {
+  balancedMetrics,
+  devMaster,
+  received,
+  stopWithoutLoss,
+  talking,
+  temporaryDirectory,
+} from './traffic.ts';
 
 /** The commands of the operations guide, as printed there but for host and port, on a relay that forwards. */
 
 const run = promisify(execFile);
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
-async function devMaster(context: TestContext): Promise<RunningDevMaster> {
-  const master = await startDevMaster();
-  context.after(() => master.close());
-  return master;
-}
-
-/** The last number of a shell pipe's output. */
 async function shell(command: string): Promise<string> {
   const { stdout } = await run('sh', ['-c', command]);
   return stdout.trim();
 }
 
-async function talk(master: RunningDevMaster, sessions: number): Promise<void> {
-  const end = await startPeers({
-    leases: leasesFromMaster(master.url),
-    sessions,
-    rate: 50,
-    size: 300,
-    durationSeconds: 1,
-    bidirectional: true,
-  }).done;
-  assert.equal(end.sessions.established, sessions, JSON.stringify(end.failures));
-  assert.equal(end.lost, 0);
-  assert.equal(end.tally.corrupted + end.tally.duplicated, 0);
-  assert.ok(end.tally.received > 0);
-}
-
-/** Waits until nothing is in a queue, then holds /metrics to its books. */
-async function balanced(relay: RelayProcess): Promise<Record<string, unknown>> {
-  return until('the books to balance', async () => {
-    const metrics = await relay.json('/metrics');
-    const cells = new Float64Array(COUNTER_CELLS);
-    for (const [name, cell] of Object.entries(Counter)) cells[cell] = metrics[name as CounterName] as number;
-    return bookImbalance(cells) === undefined ? metrics : undefined;
-  });
-}
-
 // Each test is mostly waiting for a process of its own.
 suite('the operations guide on a running relay', { concurrency: 4 }, () => {
-  test("the guide's binary deployment registers, is ready and forwards", async (context) => {
+  for (const more of ['', ' --workers 1', ' --workers 3', ' --datapath dgram']) {
+    test(`the guide's binary deployment${more} registers, is ready and forwards`, async (context) => {
+      const master = await devMaster(context);
+      const flags = `--listen 127.0.0.1:0 --master-url ${master.url} --master-public-key ${master.publicKeyHex}`;
+      const relay = startRelay(context, `${flags} --max-sessions 100 --region us-east-1${more}`.split(' '));
+      await relay.ready();
+      assert.match(await relay.line(/Registered with Master/), /^\S+Z INFO Registered with Master/);
+      const [entry] = master.relays();
+      assert.deepEqual(entry?.endpoints, [await relay.address()]);
+
+      const peers = talking(context, master, 3);
+      await received(peers, 100);
+      await stopWithoutLoss(peers);
+
+      const metrics = await balancedMetrics(relay);
+      assert.equal(metrics['lease_accepted_packets'], 6);
+      assert.ok(metrics['packets_forwarded']! >= 100);
+      const health = await relay.json('/health');
+      assert.deepEqual(
+        [
+          'relay_id',
+          'active_sessions',
+          'max_sessions',
+          'registered_with_master',
+          'state',
+          'status',
+          'ready',
+        ].map((key) => health[key]),
+        [entry?.relayId, 3, 100, true, 'serving', 'ok', true],
+      );
+    });
+  }
+
+  test('fault 19: a full relay says session full, counts it, and stays ready', async (context) => {
     const master = await devMaster(context);
-    const flags = `--listen 127.0.0.1:0 --master-url ${master.url} --master-public-key ${master.publicKeyHex}`;
-    const relay = startRelay(context, `${flags} --max-sessions 100 --region us-east-1`.split(' '));
+    const relay = startRelay(context, ['--master-url', master.url, '--max-sessions', '1']);
     await relay.ready();
-    assert.match(await relay.line(/Registered with Master/), /^\S+Z INFO Registered with Master/);
-    const [entry] = master.relays();
-    assert.deepEqual(entry?.endpoints, [await relay.address()]);
-
-    await talk(master, 3);
-
-    const metrics = await balanced(relay);
-    assert.equal(metrics['lease_accepted_packets'], 6);
-    assert.ok((metrics['packets_forwarded'] as number) >= 100);
-    const health = await relay.json('/health');
-    assert.deepEqual(
-      [
-        'relay_id',
-        'active_sessions',
-        'max_sessions',
-        'registered_with_master',
-        'state',
-        'status',
-        'ready',
-      ].map((key) => health[key]),
-      [entry?.relayId, 3, 100, true, 'serving', 'ok', true],
+    const first = talking(context, master, 1);
+    await received(first, 10);
+    const second = talking(context, master, 1);
+    await until('the refusal', async () =>
+      Number((await relay.json('/metrics'))['session_full_rejects']) >= 1 ? true : undefined,
     );
+    assert.equal((await relay.get('/ready')).status, 200);
+    await second.stop();
+    await stopWithoutLoss(first);
+    assert.equal((await balancedMetrics(relay))['overload_shed_packets'], 0);
   });
 
   test("the guide's monitoring and troubleshooting commands", async (context) => {
@@ -96,9 +83,11 @@ suite('the operations guide on a running relay', { concurrency: 4 }, () => {
       RUST_LOG: 'debug',
     });
     await relay.ready();
-    await talk(master, 2);
+    const peers = talking(context, master, 2);
+    await received(peers, 20);
+    await stopWithoutLoss(peers);
     await flood(await relay.address());
-    await balanced(relay);
+    await balancedMetrics(relay);
     const url = await relay.health();
     const address = await relay.address();
     const relayId = (await relay.json('/health'))['relay_id'];
@@ -142,9 +131,7 @@ suite('the operations guide on a running relay', { concurrency: 4 }, () => {
     }
 
     // `docker logs wavry-relay` is what the process printed.
-    const directory = mkdtempSync(join(tmpdir(), 'wavry-relay-'));
-    context.after(() => rmSync(directory, { recursive: true }));
-    const log = join(directory, 'log');
+    const log = join(temporaryDirectory(context), 'log');
     await relay.line(/rate limited/);
     writeFileSync(log, relay.stdout());
     assert.match(await shell(`cat ${log} | grep -i "master"`), /Registered with Master/);

@@ -1,52 +1,22 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { startDevMaster } from '../../../local/master/server.ts';
-import type { DevMasterOptions, RunningDevMaster } from '../../../local/master/server.ts';
-import { leasesFromMaster } from '../../../local/peers/lease-source.ts';
-import { startPeers } from '../../../local/peers/peers.ts';
-import type { RunningPeers } from '../../../local/peers/peers.ts';
 import { startRelay, until } from './relay-process.ts';
-
-async function devMaster(context: TestContext, options: DevMasterOptions = {}): Promise<RunningDevMaster> {
-  const master = await startDevMaster({ heartbeatIntervalMs: 500, ...options });
-  context.after(() => master.close().catch(() => {}));
-  return master;
-}
-
-function temporaryDirectory(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'wavry-relay-'));
-  context.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
-
-function talking(context: TestContext, master: RunningDevMaster): RunningPeers {
-  const peers = startPeers({
-    leases: leasesFromMaster(master.url),
-    sessions: 2,
-    rate: 50,
-    size: 200,
-    bidirectional: true,
-  });
-  context.after(() => peers.stop());
-  return peers;
-}
-
-/** Waits until `more` further packets have come through. */
-async function received(peers: RunningPeers, more: number): Promise<void> {
-  const before = peers.snapshot().tally.received;
-  await until(`${more} more packets`, () =>
-    peers.snapshot().tally.received >= before + more ? true : undefined,
-  );
-}
+import {
+  balancedMetrics,
+  devMaster,
+  received,
+  stopWithoutLoss,
+  talking,
+  temporaryDirectory,
+} from './traffic.ts';
 
 // Each test is mostly waiting for a process of its own.
 suite('a relay and its Master', { concurrency: 4 }, () => {
@@ -74,7 +44,7 @@ suite('a relay and its Master', { concurrency: 4 }, () => {
     const master = await devMaster(context, { keyFile });
     const relay = startRelay(context, ['--master-url', master.url]);
     await relay.ready();
-    const peers = talking(context, master);
+    const peers = talking(context, master, 2);
     await received(peers, 20);
 
     await master.close();
@@ -85,29 +55,28 @@ suite('a relay and its Master', { concurrency: 4 }, () => {
 
     const again = await devMaster(context, { keyFile, listen: new URL(master.url).host });
     await until('the relay at the new Master', () => (again.relays().length === 1 ? true : undefined));
-    const end = await peers.stop();
-    assert.deepEqual([end.lost, end.tally.corrupted, end.tally.duplicated], [0, 0, 0]);
-    assert.equal((await relay.json('/metrics'))['lease_present_packets'], 4);
+    await stopWithoutLoss(peers);
+    assert.equal((await balancedMetrics(relay))['lease_present_packets'], 4);
   });
 
   test("fault 13: a re-registration's key is taken, leases of the key before stay good", async (context) => {
     const master = await devMaster(context);
     const relay = startRelay(context, ['--master-url', master.url]);
     await relay.ready();
-    const before = talking(context, master);
+    const before = talking(context, master, 2);
     await received(before, 10);
     const old = master.session();
 
     master.rotate();
     master.misbehave({ kind: 'status-404', only: 'heartbeat', times: 1 });
     await relay.line(/Master signs leases with another key now/);
-    const after = talking(context, master);
+    const after = talking(context, master, 2);
     await received(after, 10);
     await received(before, 10);
-    const held = startPeers({ leases: () => Promise.resolve(old), sessions: 1, rate: 50, size: 200 });
-    context.after(() => held.stop());
+    const held = talking(context, () => Promise.resolve(old), 1);
     await received(held, 5);
-    assert.equal((await relay.json('/metrics'))['auth_reject_packets'], 0);
+    await Promise.all([before, after, held].map(stopWithoutLoss));
+    assert.equal((await balancedMetrics(relay))['auth_reject_packets'], 0);
   });
 
   test('a Master that signs with a key that is not pinned: not ready, both keys named, sessions go on', async (context) => {
@@ -116,7 +85,7 @@ suite('a relay and its Master', { concurrency: 4 }, () => {
     writeFileSync(keys, `${master.publicKeyHex}\n`);
     const relay = startRelay(context, ['--master-url', master.url, '--master-keys-file', keys]);
     await relay.ready();
-    const peers = talking(context, master);
+    const peers = talking(context, master, 2);
     await received(peers, 10);
 
     const pinned = master.keyId;
@@ -131,6 +100,8 @@ suite('a relay and its Master', { concurrency: 4 }, () => {
 
     writeFileSync(keys, `${master.publicKeyHex}\n${master.keyId}=${master.publicKeyHex}\n`);
     await relay.ready();
+    await stopWithoutLoss(peers);
+    await balancedMetrics(relay);
   });
 
   test('wrong answers of Master are survived, and named on /ready', async (context) => {

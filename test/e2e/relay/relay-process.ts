@@ -56,7 +56,7 @@ export function startRelay(
 
 /** Asks until `check` gives something; fails with what it last said after a long while. */
 export async function until<T>(
-  what: string,
+  what: string | (() => string),
   check: () => T | undefined | Promise<T | undefined>,
 ): Promise<T> {
   const deadline = performance.now() + PATIENCE_MS;
@@ -65,7 +65,7 @@ export async function until<T>(
     if (found !== undefined) return found;
     await sleep(20);
   }
-  throw new Error(`gave up waiting for ${what}`);
+  throw new Error(`gave up waiting for ${typeof what === 'string' ? what : what()}`);
 }
 
 function wrap(child: ChildProcess): RelayProcess {
@@ -80,11 +80,14 @@ function wrap(child: ChildProcess): RelayProcess {
   });
 
   const line = (pattern: RegExp): Promise<string> =>
-    until(`${pattern} in the log:\n${stdout}${stderr}`, () => {
-      const found = stdout.split('\n').find((line) => pattern.test(line));
-      if (found === undefined && over) throw new Error(`ended without ${pattern}:\n${stdout}${stderr}`);
-      return found;
-    });
+    until(
+      () => `${pattern} in the log:\n${stdout}${stderr}`,
+      () => {
+        const found = stdout.split('\n').find((line) => pattern.test(line));
+        if (found === undefined && over) throw new Error(`ended without ${pattern}:\n${stdout}${stderr}`);
+        return found;
+      },
+    );
   const health = async (): Promise<string> =>
     /http:\S+/.exec(await line(/health endpoint listening on http:/))![0];
   const get = async (path: string): Promise<{ status: number; body: string }> => {
@@ -98,8 +101,9 @@ function wrap(child: ChildProcess): RelayProcess {
     health,
     address: async () => /Relay listening on (\S+)/.exec(await line(/Relay listening on /))![1]!,
     ready: () =>
-      until(`/ready to be 200:\n${stdout}`, async () =>
-        (await get('/ready')).status === 200 ? true : undefined,
+      until(
+        () => `/ready to be 200:\n${stdout}${stderr}`,
+        async () => ((await get('/ready')).status === 200 ? true : undefined),
       ).then(() => {}),
     line,
     get,

@@ -5,16 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
 
-import { startDevMaster } from '../../../local/master/server.ts';
 import { startRelay, until } from './relay-process.ts';
+import { balancedMetrics, devMaster } from './traffic.ts';
 
 const TOKEN = 'c4n4ry-bearer-token';
 
 // Each test is mostly waiting for a process of its own.
 suite('secrets stay secret', { concurrency: 4 }, () => {
   test('tokens and keys are in no line at debug level and on no endpoint', async (context) => {
-    const master = await startDevMaster({ token: TOKEN, heartbeatIntervalMs: 500 });
-    context.after(() => master.close());
+    const master = await devMaster(context, { token: TOKEN });
     const args = ['--log-level', 'debug', '--ip-rate-limit-pps', '50'];
     const relay = startRelay(
       context,
@@ -39,6 +38,7 @@ suite('secrets stay secret', { concurrency: 4 }, () => {
       const { lease_accepted_packets, auth_reject_packets } = await relay.json('/metrics');
       return lease_accepted_packets === 2 && (auth_reject_packets as number) >= 2 ? true : undefined;
     });
+    await balancedMetrics(relay);
     const secrets = [
       TOKEN,
       master.publicKeyHex,

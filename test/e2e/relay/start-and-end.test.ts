@@ -1,24 +1,17 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import type { TestContext } from 'node:test';
 
 import { startRelay } from './relay-process.ts';
+import { temporaryDirectory } from './traffic.ts';
 
 /** Nobody listens there: Master is away. */
 const NO_MASTER = ['--master-url', 'http://127.0.0.1:9'];
-
-function temporaryDirectory(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'wavry-relay-'));
-  context.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 // Each test is mostly waiting for a process of its own.
 suite('starting and ending a relay', { concurrency: 4 }, () => {
@@ -120,6 +113,31 @@ suite('starting and ending a relay', { concurrency: 4 }, () => {
       assert.match(relay.stdout(), /ERROR Unexpected error, ending: Error: boom.*bang at .+$/m);
       assert.match(relay.stdout(), /final relay metrics/);
     }
+  });
+
+  test("fault 15: the guide's WAVRY_RELAY_ALLOW_INSECURE_DEV=1 and an empty WAVRY_RELAY_ASN start a relay that warns loudly", async (context) => {
+    const relay = startRelay(context, NO_MASTER, {
+      WAVRY_RELAY_ALLOW_INSECURE_DEV: '1',
+      WAVRY_RELAY_ASN: '',
+    });
+    await relay.address();
+    assert.match(await relay.line(/WARN/), /INSECURE DEVELOPMENT MODE/);
+    assert.equal((await relay.json('/health'))['has_master_key'], false);
+  });
+
+  test('with --log-format json every line is an object with time, level and message', async (context) => {
+    const relay = startRelay(context, [...NO_MASTER, '--log-format', 'json', '--log-level', 'debug']);
+    await relay.line(/Failed to connect to Master/);
+    relay.signal('SIGTERM');
+    assert.deepEqual(await relay.ended, { code: 0, signal: null });
+    const lines = relay.stdout().trimEnd().split('\n');
+    for (const line of lines) {
+      const { timestamp, level, message } = JSON.parse(line) as Record<string, string>;
+      assert.match(timestamp!, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+      assert.match(level!, /^(?:error|warn|info|debug)$/);
+      assert.ok(message);
+    }
+    assert.ok(lines.length >= 6);
   });
 
   test('SIGHUP changes nothing', async (context) => {

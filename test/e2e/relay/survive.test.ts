@@ -1,48 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import type { TestContext } from 'node:test';
 
-import { startDevMaster } from '../../../local/master/server.ts';
-import type { RunningDevMaster } from '../../../local/master/server.ts';
-import { leasesFromMaster } from '../../../local/peers/lease-source.ts';
-import { startPeers } from '../../../local/peers/peers.ts';
-import type { RunningPeers } from '../../../local/peers/peers.ts';
 import { startRelay, until } from './relay-process.ts';
 import type { RelayProcess } from './relay-process.ts';
-
-function temporaryDirectory(context: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'wavry-relay-'));
-  context.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
-
-async function devMaster(context: TestContext): Promise<RunningDevMaster> {
-  const master = await startDevMaster({ heartbeatIntervalMs: 500 });
-  context.after(() => master.close());
-  return master;
-}
-
-function talking(context: TestContext, master: RunningDevMaster, sessions: number): RunningPeers {
-  const peers = startPeers({
-    leases: leasesFromMaster(master.url),
-    sessions,
-    rate: 50,
-    size: 200,
-    bidirectional: true,
-  });
-  context.after(() => peers.stop());
-  return peers;
-}
-
-async function received(peers: RunningPeers, more: number): Promise<void> {
-  const before = peers.snapshot().tally.received;
-  await until(`${more} more packets`, () =>
-    peers.snapshot().tally.received >= before + more ? true : undefined,
-  );
-}
+import {
+  balancedMetrics,
+  devMaster,
+  received,
+  stopWithoutLoss,
+  talking,
+  temporaryDirectory,
+} from './traffic.ts';
 
 const holds = (relay: RelayProcess, sessions: number): Promise<true> =>
   until(`${sessions} sessions`, async () =>
@@ -70,11 +40,11 @@ suite('what sessions survive', { concurrency: 4 }, () => {
 
     const health = await second.json('/health');
     assert.deepEqual([health['relay_id'], health['active_sessions']], [relay_id, 3]);
-    const metrics = await second.json('/metrics');
-    assert.equal(metrics['state_restored_sessions'], 3);
-    assert.equal(metrics['lease_present_packets'], 0, 'nobody presented again');
     const end = await peers.stop();
     assert.deepEqual([end.tally.corrupted, end.tally.duplicated], [0, 0]);
+    const metrics = await balancedMetrics(second);
+    assert.equal(metrics['state_restored_sessions'], 3);
+    assert.equal(metrics['lease_present_packets'], 0, 'nobody presented again');
   });
 
   test('fault 7: SIGTERM drains: not ready, load 100 at Master, sessions go on, the end comes when the last is gone', async (context) => {
@@ -97,8 +67,8 @@ suite('what sessions survive', { concurrency: 4 }, () => {
     assert.deepEqual([status, JSON.parse(body).state], [503, 'draining']);
     await until('load 100', () => (master.relays()[0]?.loadPct === 100 ? true : undefined));
     await received(peers, 100);
-    const end = await peers.stop();
-    assert.deepEqual([end.lost, end.tally.corrupted, end.tally.duplicated], [0, 0, 0]);
+    await stopWithoutLoss(peers);
+    await balancedMetrics(relay);
     assert.deepEqual(await relay.ended, { code: 0, signal: null });
     assert.match(relay.stdout(), /Drained: no session is held/);
     assert.match(relay.stdout(), /INFO final relay metrics .*state=drained .*cleanup_idle=2/);
@@ -112,9 +82,10 @@ suite('what sessions survive', { concurrency: 4 }, () => {
     for (const relay of [impatient, timed]) {
       const { relay_id } = await relay.json('/health');
       const session = master.session({ relay_id: relay_id as string });
-      const peers = startPeers({ leases: () => Promise.resolve(session), sessions: 1, rate: 50, size: 200 });
-      context.after(() => peers.stop());
-      await received(peers, 5);
+      await received(
+        talking(context, () => Promise.resolve(session), 1),
+        5,
+      );
       relay.signal('SIGTERM');
       await relay.line(/SIGTERM: draining 1 sessions/);
     }
