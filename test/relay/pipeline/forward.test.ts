@@ -98,7 +98,10 @@ test('fault 14: sizes from 20 to 1500 bytes are valid, all others are invalid', 
     kind: 'drop',
     counter: 'invalid_packets',
   });
-  assert.equal(relay.count('bytes_rx'), 1500 + 0 + 1 + 19 + 1501 + 2000 + 65_507 + 20 + 2 * (20 + 3 + 200));
+  assert.equal(
+    relay.count('bytes_rx'),
+    1500 + 0 + 1 + 19 + 1501 + 2000 + 65_507 + 20 + 2 * (20 + 3 + 140 + 64),
+  );
   relay.balanced();
 });
 

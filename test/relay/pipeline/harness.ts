@@ -31,7 +31,7 @@ export const DEFAULT_LIMITS: PipelineLimits = {
   identityRateLimitPps: 200,
 };
 
-/** What a test token says; the fake verifier reads it back. Padded to a real token's size. */
+/** What a test token says; the fake verifier reads it back. */
 export interface TestToken {
   readonly sub?: string;
   /** Milliseconds after START_WALL_MS; null: no `iat`. */
@@ -229,11 +229,17 @@ export function sessionId(session: number): Uint8Array {
 }
 
 export function presentOf(session: number, role: Role, token: TestToken): Uint8Array {
-  return leasePresentDatagram(sessionId(session), role, tokenText(token));
+  return leasePresentDatagram(sessionId(session), role, tokenText(sessionId(session), role, token));
 }
 
-export function tokenText(token: TestToken): string {
-  return JSON.stringify(token).padEnd(200, ' ');
+/** What it says, and a seal over that in place of a signature. */
+function tokenText(id: Uint8Array, role: Role, token: TestToken): string {
+  const said = JSON.stringify(token).padEnd(140, ' ');
+  return said + sealOf(id, role, said);
+}
+
+function sealOf(id: Uint8Array, role: Role, said: string): string {
+  return createHash('sha256').update(id).update(String(role)).update(said).digest('hex');
 }
 
 /** Any FORWARD payload. */
@@ -275,7 +281,9 @@ function judge(
   wallMs: number,
   insecureIdentity: string | undefined,
 ): LeaseVerdict {
-  const said = JSON.parse(new TextDecoder().decode(token)) as TestToken;
+  const text = new TextDecoder().decode(token);
+  if (text.slice(-64) !== sealOf(sessionId, role, text.slice(0, -64))) return { problem: 'bad-signature' };
+  const said = JSON.parse(text.slice(0, -64)) as TestToken;
   if (said.problem) return { problem: said.problem };
   const expiresMs = START_WALL_MS + (said.exp ?? 900_000);
   const validUntilMs = Math.min(expiresMs, START_WALL_MS + (said.registeredExp ?? 3_600_000));
