@@ -6,7 +6,7 @@ import { ADMISSION_FLOATS, ADMISSION_WORDS, SharedAdmission } from '../../../rel
 import { bookImbalance, Counter, COUNTER_CELLS } from '../../../relay/pipeline/counters.ts';
 import type { CounterName } from '../../../relay/pipeline/counters.ts';
 import { Pipeline } from '../../../relay/pipeline/pipeline.ts';
-import type { PipelineLimits } from '../../../relay/pipeline/pipeline.ts';
+import type { LeaseVerifier, PipelineLimits } from '../../../relay/pipeline/pipeline.ts';
 import { Verdict } from '../../../relay/pipeline/verdict.ts';
 import { formatAddress, parseAddress } from '../../../relay/protocol/address.ts';
 import { HEADER_BYTES, MessageType, writeHeader } from '../../../relay/protocol/header.ts';
@@ -65,6 +65,7 @@ export interface HarnessOptions {
   readonly capacity?: number;
   readonly shedPct?: number;
   readonly insecure?: boolean;
+  readonly verify?: LeaseVerifier;
   readonly seed?: Uint32Array;
   readonly startMs?: number;
   readonly startWallMs?: number;
@@ -108,7 +109,7 @@ export class Harness {
       },
       verify: (token, sessionId, role, wallMs, insecureIdentity) => {
         this.verifications++;
-        return judge(token, sessionId, role, wallMs, insecureIdentity);
+        return (options.verify ?? judge)(token, sessionId, role, wallMs, insecureIdentity);
       },
       insecure: options.insecure ?? false,
       nowMs: this.nowMs,
