@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { CONTROL_PLANE_ADDRESS, LOCAL_CIDR, nodeAddress } from './addresses.ts';
+import { CONTROL_PLANE_ADDRESS, LOCAL_CIDR, nodeAddress, SERVICE_CIDR } from './addresses.ts';
 import type { Commands } from './commands.ts';
 
 /**
@@ -27,13 +27,15 @@ export class Network {
     mkdirSync(directory, { recursive: true });
   }
 
+  /** Service addresses have a route only so that their packets come to where they are translated. */
   async setUpCluster(): Promise<void> {
     await this.#run(`
       echo 1 > /proc/sys/net/ipv4/ip_forward
       ip -batch - <<.
         link set lo up
         addr add ${CONTROL_PLANE_ADDRESS}/32 dev lo
-        route add local ${LOCAL_CIDR} dev lo table main
+        route add local ${LOCAL_CIDR} dev lo table main src ${CONTROL_PLANE_ADDRESS}
+        route add local ${SERVICE_CIDR} dev lo table main src ${CONTROL_PLANE_ADDRESS}
 .
     `);
   }

@@ -113,6 +113,7 @@ async function start(setup: SupervisorSetup): Promise<Supervisor> {
     apiServer: { host: CONTROL_PLANE_ADDRESS, port: API_SERVER_PORT },
     heartbeatMs: Math.min(10_000, ((setup.settings.nodeMonitorGracePeriod ?? 50) * 1000) / 4),
     backOff: setup.restartBackOff,
+    onTrouble: (trouble) => tell({ trouble }),
   });
   await Promise.all([
     components['kube-controller-manager'].start(),

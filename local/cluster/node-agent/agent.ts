@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { KUBERNETES_SERVICE_ADDRESS } from '../addresses.ts';
 import type { Commands } from '../commands.ts';
+import { NetlinkError } from '../netfilter/netlink-socket.ts';
 import type { Network } from '../network.ts';
 import type { KeyPair } from '../pki.ts';
+import { LoadBalancers } from '../services/load-balancers.ts';
+import { HostPorts } from '../services/host-ports.ts';
+import { ServiceProxy } from '../services/service-proxy.ts';
 import { ApiClient } from './api-client.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { findImage, type ImageMap } from './images.ts';
@@ -26,10 +31,11 @@ export interface AgentOptions {
   directory: string;
   network: Network;
   commands: Commands;
-  /** What pods find as KUBERNETES_SERVICE_HOST and _PORT. */
+  /** Where pods find the API server if there are no Services: otherwise it is the Service `kubernetes`, as usual. */
   apiServer: { host: string; port: number };
   heartbeatMs: number;
   backOff: { baseMs: number; maxMs: number };
+  onTrouble: (message: string) => void;
 }
 
 /**
@@ -61,6 +67,8 @@ export class NodeAgent {
   readonly #pods: Reflector<Pod>;
   readonly #configMaps: Reflector<ConfigMap>;
   readonly #secrets: Reflector<Secret>;
+  readonly #hostPorts = new HostPorts();
+  #proxy: ServiceProxy | undefined;
   #images: ImageMap;
 
   constructor(options: AgentOptions) {
@@ -126,6 +134,7 @@ export class NodeAgent {
       this.#servers.push(server);
       this.#states.set(node.name, 'up');
     }
+    await this.#startProxy();
     await Promise.all([...this.#nodes.values()].map((node) => node.start()));
     await Promise.all([this.#nodeObjects.start(), this.#secrets.start(), this.#configMaps.start()]);
     await this.#pods.start();
@@ -135,6 +144,7 @@ export class NodeAgent {
   async stop(): Promise<void> {
     for (const reflector of [this.#nodeObjects, this.#pods, this.#secrets, this.#configMaps])
       reflector.stop();
+    this.#proxy?.stop();
     for (const node of this.#nodes.values()) node.stopHeartbeats();
     for (const server of this.#servers) server.close();
     await Promise.all([...this.#workers.values()].map((worker) => worker.crash()));
@@ -172,6 +182,31 @@ export class NodeAgent {
         await worker.crash();
       }),
     );
+  }
+
+  /** Without nf_tables in the kernel a cluster is still of use: pods reach each other by their addresses. */
+  async #startProxy(): Promise<void> {
+    const { network, onTrouble } = this.#options;
+    const nodes = [...this.#nodes.values()].map((node) => ({
+      name: node.name,
+      namespace: network.nodeNamespace(node.number),
+      addresses: [node.address, ...(node.options.externalAddress ? [node.options.externalAddress] : [])],
+      hostPorts: () => this.#hostPorts.of(node.name),
+    }));
+    const balancers = new LoadBalancers(this.#client, () => this.#proxy?.services() ?? []);
+    try {
+      this.#proxy = new ServiceProxy(this.#client, nodes, {
+        onService: (service) => balancers.serviceChanged(service),
+        onError: onTrouble,
+      });
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      onTrouble(
+        `no Services and no host ports on this cluster, as the kernel has no nf_tables: ${error.message}`,
+      );
+      return;
+    }
+    await this.#proxy.start();
   }
 
   #isCurrent(pod: Pod): boolean {
@@ -216,7 +251,8 @@ export class NodeAgent {
   }
 
   #runtime(node: Node): PodRuntime {
-    const { network, commands, directory, apiServer, backOff } = this.#options;
+    const { network, commands, directory, backOff } = this.#options;
+    const apiServer = this.#proxy ? { host: KUBERNETES_SERVICE_ADDRESS, port: 443 } : this.#options.apiServer;
     return {
       commands,
       directory,
@@ -237,7 +273,10 @@ export class NodeAgent {
           return { address: node.address, network: network.nodeNamespace(node.number) };
         const address = node.allocate(pod.metadata.uid);
         try {
-          return { address, network: await network.addPod(node.number, address) };
+          const file = await network.addPod(node.number, address);
+          // Before the pod's containers start, as with a real node.
+          if (this.#hostPorts.add(node.name, pod, address)) this.#proxy?.update();
+          return { address, network: file };
         } catch (error) {
           node.release(address);
           throw error;
@@ -245,6 +284,7 @@ export class NodeAgent {
       },
       detach: async (pod, address) => {
         if (pod.spec.hostNetwork) return;
+        if (this.#hostPorts.remove(node.name, pod)) this.#proxy?.changed();
         await network.removePod(node.number, address);
         node.release(address);
       },
