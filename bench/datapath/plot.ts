@@ -13,8 +13,8 @@ const COLOURS: Readonly<Record<SubjectId, string>> = {
   coturn: '#d2542a',
 };
 
-const WIDTH = 960;
-const LABEL_WIDTH = 270;
+const WIDTH = 1020;
+const LABEL_WIDTH = 350;
 const RIGHT = 30;
 const TOP = 108;
 const DOT_STEP = 11;
@@ -35,7 +35,7 @@ export function ratioPlot(results: DatapathResults): string {
   );
   const x = (ratio: number): number => round(LABEL_WIDTH + (ratio / largest) * (WIDTH - LABEL_WIDTH - RIGHT));
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="12">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif" font-size="12">`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     text(
       16,
@@ -61,7 +61,7 @@ function legend(ids: readonly SubjectId[]): string[] {
   let at = 16;
   let line = 70;
   return ids.flatMap((id) => {
-    const width = 24 + SUBJECT_LABELS[id].length * 6.6;
+    const width = 24 + SUBJECT_LABELS[id].length * 7.6;
     if (at + width > WIDTH - RIGHT) {
       at = 16;
       line += 18;
