@@ -86,7 +86,7 @@ export class WorkerDuties {
   }
 
   #verify(idle: boolean, nowMs: number, replies: ReplySink): void {
-    const { leases, pipeline, log } = this.#parts;
+    const { leases, pipeline, log, state, index } = this.#parts;
     let allowance = this.#schedule.allowance(idle, nowMs);
     if (allowance === 0) return;
     const startedMs = monotonicMs();
@@ -99,7 +99,10 @@ export class WorkerDuties {
       }
       log?.refused(pipeline.dropReason, sources, sourceBase);
     }
+    // The last one's place is free only after the next shift.
+    if (leases.size === 0) leases.shift();
     replies.flush(startedMs);
+    state.setActiveSessions(index, pipeline.activeSessions);
     this.#schedule.spent(monotonicMs() - startedMs, idle);
   }
 

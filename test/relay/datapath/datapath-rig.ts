@@ -19,9 +19,9 @@ export const KEYS: KeyRingState = newKeyRing([keyOf(ALPHA)]);
 export function configOf(changes: Partial<Config> = {}): Config {
   const flags = ['--listen', '127.0.0.1:4000', '--master-public-key', ALPHA.hex];
   const line = parseCommandLine(flags, {}, { workers: 1 });
-  assert.equal(line.kind, 'run');
+  if (line.kind !== 'run') throw new Error(line.text);
   return {
-    ...(line as Extract<typeof line, { kind: 'run' }>).config,
+    ...line.config,
     listen: { host: '127.0.0.1', port: 0, family: 4 },
     ipRateLimitPps: 1_000_000,
     identityRateLimitPps: 1_000_000,
