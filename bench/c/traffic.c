@@ -239,6 +239,9 @@ static double percentile_us(double share) {
   for (int i = 0; i < BUCKETS; i++) {
     below += sink.histogram[i];
     if (total && (double)below >= (double)total * share) {
+      if (i == BUCKETS - 1) {
+        return (double)sink.slowest_ns / 1000; // the last bucket has no end
+      }
       return (i + 0.5) * BUCKET_NS / 1000.0;
     }
   }

@@ -165,7 +165,7 @@ export interface TargetVerdict {
   readonly text: string;
   /** As in the table: the figure with its spread. */
   readonly measured: string;
-  /** Undefined: not measured. */
+  /** Undefined: not measured, or not well enough to say. */
   readonly holds: boolean | undefined;
 }
 

@@ -71,7 +71,7 @@ export function markdownTable({ title, note, head, rows }: Table): string {
 
 function targetTable({ targets }: DatapathResults): Table {
   const verdict = (holds: boolean | undefined): string =>
-    holds === undefined ? '–' : holds ? 'holds' : 'MISSED';
+    holds === undefined ? 'open' : holds ? 'holds' : 'MISSED';
   return {
     title: 'Targets',
     note: 'Medians of pairs, quartiles in brackets; of several scenarios the worst one counts.',

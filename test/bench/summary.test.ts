@@ -70,7 +70,7 @@ test('memory targets compare further workers with one, and the flood with what w
 });
 
 test('flood targets allow a hundredth of a percent more loss and 5 ms', () => {
-  const holds = (lost: number, p99: number): unknown[] =>
+  const holds = (lost: number, p99: number, leasesPerSecond = 50_000): unknown[] =>
     judgeTargets({
       flood: {
         pairs: 1,
@@ -89,7 +89,7 @@ test('flood targets allow a hundredth of a percent more loss and 5 ms', () => {
           {
             round: 0,
             flooded: true,
-            leasesPerSecond: 50_000,
+            leasesPerSecond,
             traffic: { ...traffic(100_000, lost), latencyUs: latency(p99) },
             counted: {},
             waited: 0,
@@ -101,6 +101,7 @@ test('flood targets allow a hundredth of a percent more loss and 5 ms', () => {
       .map((target) => target.holds);
   assert.deepEqual(holds(12, 4999), [true, true]);
   assert.deepEqual(holds(14, 5001), [false, false]);
+  assert.deepEqual(holds(0, 100, 40_000), [undefined, undefined], 'a weaker flood proves nothing');
 });
 
 test('tables and plot show every scenario, with a dash or nothing for a subject that was not measured', () => {
