@@ -240,7 +240,8 @@ export class LeaseDesk {
       const others = peerFrom(this.#pool.table.words, slot, address, 0) >= 0;
       if (others || !this.#pool.isLive(slot, nowMs)) continue;
       this.#take(slot, { ...due, source: address, sourceBase: 0, wallMs: due.judgedWallMs }, nowMs);
-      this.#extend(slot, lease.expiresMs, nowMs, wallMs);
+      // A clock that stepped back meanwhile gives a token no longer a life than it had when it was judged.
+      this.#extend(slot, lease.expiresMs, nowMs, Math.max(wallMs, due.judgedWallMs));
       this.#acknowledge(lease.sessionId, 0, slot, nowMs, wallMs);
       this.destinationBase = addressAt(slot, role);
       return Verdict.Reply;
