@@ -1,0 +1,505 @@
+import { SharedAdmission } from '../../relay/pipeline/admission.ts';
+import { ADMISSION_FLOATS, ADMISSION_WORDS } from '../../relay/pipeline/admission.ts';
+import { bookImbalance, Counter, COUNTER_CELLS } from '../../relay/pipeline/counters.ts';
+import { LeaseQueue } from '../../relay/pipeline/lease-queue.ts';
+import { Pipeline } from '../../relay/pipeline/pipeline.ts';
+import type { PipelineLimits } from '../../relay/pipeline/pipeline.ts';
+import { Verdict } from '../../relay/pipeline/verdict.ts';
+import {
+  ADDRESS_PORT,
+  ADDRESS_WORDS,
+  formatAddress,
+  isBroadcast,
+  isMulticast,
+  isUnspecified,
+  sameAddress,
+} from '../../relay/protocol/address.ts';
+import { HEADER_BYTES, MAX_DATAGRAM, MessageType, writeHeader } from '../../relay/protocol/header.ts';
+import { leasePresentDatagram } from '../../relay/protocol/lease-present.ts';
+import { writeRiftTransport } from '../../relay/protocol/rift.ts';
+import { readRecord, RECORD_BYTES } from '../../relay/session/record.ts';
+import {
+  GENERATIONS,
+  PAIRS,
+  pairLease,
+  pairSession,
+  peerAddress,
+  RELAY_ID,
+  START_WALL_MS,
+  STUN_ID,
+  STUN_SERVER,
+} from './cast.ts';
+import type { Leases, RoleNumber } from './cast.ts';
+import { MAX_UDP_BYTES, mutated } from './mutation.ts';
+import type { Step } from './pipeline-script.ts';
+import { Random } from './random.ts';
+
+export interface WorldOptions {
+  readonly limits: PipelineLimits;
+  readonly maxSessions: number;
+  readonly shedThresholdPct: number;
+  readonly queueCapacity: number;
+  readonly insecure: boolean;
+  readonly hashSeed: Uint32Array;
+  /** What lies around the datagrams in the receive buffer, and where in it they are: neither may matter. */
+  readonly surroundings: number;
+}
+
+/** Small limits, so that they are met. */
+export function anyOptions(random: Random): WorldOptions {
+  return {
+    limits: {
+      idleTimeoutMs: random.pick([1000, 5000, 60_000]),
+      leaseDurationMs: random.pick([3000, 30_000, 300_000]),
+      cleanupIntervalMs: random.pick([1000, 10_000]),
+      renewOnTraffic: !random.oneIn(5),
+      rebindOnForward: random.oneIn(4) ? 'off' : 'port',
+      ipRateLimitPps: random.pick([2, 50, 1000]),
+      identityRateLimitPps: random.pick([2, 20, 200]),
+    },
+    maxSessions: random.pick([1, 3, PAIRS, 8, 16, 100]),
+    shedThresholdPct: random.pick([50, 95, 100]),
+    queueCapacity: random.pick([2, 4, 16, 64]),
+    insecure: random.oneIn(8),
+    hashSeed: Uint32Array.from({ length: 4 }, () => random.u32()),
+    surroundings: random.u32(),
+  };
+}
+
+/** Clocks step no further than this while pairs talk: they ping at least so often. */
+const PING_MS = 400;
+const POISON_BYTES = 64;
+const PRESENTED_KEPT = 6;
+
+interface Pair {
+  /** The session that both peers were acknowledged for; undefined: none, or it may be over. */
+  generation: number | undefined;
+  /** When it may be over, monotonic milliseconds. */
+  untilMs: number;
+  /** Of each session: the last sequence sent. */
+  readonly sequences: number[];
+  /** The leases that it goes on with, as an honest peer does with its newest. */
+  readonly renewed: Set<number>;
+  /** LEASE_PRESENTs that were accepted, the last first. */
+  presented: Uint8Array[];
+}
+
+/** A pipeline in a worker's hands, with what must hold checked at every step. Throws when it does not. */
+export class PipelineWorld {
+  /** Datagrams received so far. */
+  datagrams = 0;
+  /** Of honest peers, forwarded as they should be. */
+  talked = 0;
+  /** Folds every verdict and answer. */
+  trace = 0;
+
+  readonly #options: WorldOptions;
+  readonly #leases: Leases;
+  readonly #pairs: Pair[] = Array.from({ length: PAIRS }, () => ({
+    generation: undefined,
+    untilMs: 0,
+    sequences: Array.from({ length: GENERATIONS }, () => 0),
+    renewed: new Set<number>(),
+    presented: [],
+  }));
+  /** Session and address that the relay has reason to send to. */
+  readonly #accepted = new Set<string>();
+  readonly #presented = new Set<string>();
+  readonly #arena: Uint8Array;
+  readonly #arenaOffset: number;
+  readonly #packet: Uint8Array = new Uint8Array(MAX_DATAGRAM);
+  readonly #record: Uint8Array = new Uint8Array(RECORD_BYTES);
+  #cells: Float64Array = new Float64Array(COUNTER_CELLS);
+  #admission: SharedAdmission;
+  #queue: LeaseQueue;
+  #pipeline: Pipeline;
+  #nowMs = 1e7;
+  #wallMs = START_WALL_MS;
+  #stunUntilMs = -Infinity;
+
+  constructor(options: WorldOptions, leases: Leases) {
+    this.#options = options;
+    this.#leases = leases;
+    this.#arenaOffset = POISON_BYTES + (options.surroundings % 61);
+    this.#arena = new Uint8Array(MAX_UDP_BYTES + 3 * POISON_BYTES);
+    this.#admission = this.#newAdmission();
+    this.#queue = new LeaseQueue(options.queueCapacity);
+    this.#pipeline = this.#newPipeline();
+  }
+
+  play(step: Step): void {
+    switch (step.kind) {
+      case 'datagram':
+        this.#deliver(step.bytes, step.source);
+        break;
+      case 'copy':
+        this.#copy(step.pair, step.back, step.source, step.mutation);
+        break;
+      case 'meet':
+        this.#meet(step.pair, step.generation);
+        break;
+      case 'renew':
+        this.#renew(step.pair, step.role);
+        break;
+      case 'talk':
+        this.#talk(step.pair, step.size);
+        break;
+      case 'time':
+        this.#pass(step.ms);
+        break;
+      case 'silence':
+        this.#nowMs += step.ms;
+        this.#wallMs += step.ms;
+        // From now on whoever copied a lease may take its place (design-relay 3).
+        for (const pair of this.#pairs) pair.generation = undefined;
+        this.#duties();
+        break;
+      case 'clock':
+        this.#wallMs += step.ms;
+        break;
+      case 'verify':
+        this.#verify(step.leases);
+        break;
+      case 'sweep':
+        this.#duties();
+        break;
+      case 'drain':
+        this.#admission.setDraining(step.on ? this.#nowMs : undefined, this.#wallMs);
+        break;
+      case 'shed':
+        this.#admission.setShedding(step.on);
+        break;
+      case 'own':
+        this.#pipeline.setOwnEndpoints(step.addresses);
+        break;
+      case 'stun':
+        this.#stunUntilMs = this.#nowMs + 3000;
+        this.#pipeline.expectStun(STUN_SERVER, STUN_ID, this.#stunUntilMs);
+        break;
+      case 'restore':
+        this.#restore(step.record);
+        break;
+      case 'restart':
+        this.#restart();
+        break;
+    }
+    this.#judge();
+  }
+
+  #newAdmission(): SharedAdmission {
+    const { maxSessions, shedThresholdPct } = this.#options;
+    return new SharedAdmission(
+      new Int32Array(ADMISSION_WORDS),
+      new Float64Array(ADMISSION_FLOATS),
+      maxSessions,
+      shedThresholdPct,
+    );
+  }
+
+  #newPipeline(): Pipeline {
+    const { limits, maxSessions, hashSeed, insecure } = this.#options;
+    return new Pipeline({
+      relayId: RELAY_ID,
+      sessionCapacity: maxSessions,
+      limits,
+      counters: this.#cells,
+      seed: hashSeed,
+      admission: this.#admission,
+      journal: undefined,
+      verify: this.#leases.verify,
+      insecure,
+      nowMs: this.#nowMs,
+      wallMs: this.#wallMs,
+    });
+  }
+
+  /** What a worker does with a datagram; the verdict. */
+  #deliver(bytes: Uint8Array, source: Int32Array): Verdict {
+    this.datagrams++;
+    const { length } = bytes;
+    const offset = this.#place(bytes);
+    const pipeline = this.#pipeline;
+    const verdict = pipeline.receive(this.#arena, offset, length, source, 0, this.#nowMs);
+    this.#fold(verdict);
+    switch (verdict) {
+      case Verdict.Forward:
+        this.#judgeForward(bytes, source);
+        if (this.datagrams % 16 === 0) pipeline.sendFailed(1);
+        else pipeline.forwarded(1, length);
+        break;
+      case Verdict.Reply:
+        this.#judgeReply(bytes, source);
+        break;
+      case Verdict.Lease: {
+        this.#presented.add(keyOf(bytes, source, 0));
+        const { knownSession } = pipeline;
+        if (!this.#queue.push(this.#arena, offset, length, source, 0, knownSession)) pipeline.queueFull(1);
+        break;
+      }
+      case Verdict.Stun:
+        if (this.#nowMs >= this.#stunUntilMs)
+          throw new Error('a STUN answer was taken that nobody waits for');
+        if (!sameAddress(source, 0, STUN_SERVER, 0)) throw new Error('a STUN answer of a stranger was taken');
+        if (pipeline.stunMapped[ADDRESS_PORT] === 0) throw new Error('a STUN answer with port 0 was taken');
+        this.#stunUntilMs = -Infinity;
+        break;
+      case Verdict.Drop:
+        if (pipeline.dropReason < 0) throw new Error('dropped without a reason');
+        break;
+    }
+    return verdict;
+  }
+
+  /** Copies a datagram into the receive buffer, between bytes that are none of its business. */
+  #place(bytes: Uint8Array): number {
+    const offset = this.#arenaOffset;
+    const end = offset + bytes.length;
+    this.#arena.fill(this.#options.surroundings, offset - POISON_BYTES, offset);
+    this.#arena.set(bytes, offset);
+    this.#arena.fill(this.#options.surroundings >>> 8, end, end + POISON_BYTES);
+    return offset;
+  }
+
+  #judgeForward(bytes: Uint8Array, source: Int32Array): void {
+    const { destinations, destinationBase } = this.#pipeline;
+    const key = keyOf(bytes, destinations, destinationBase);
+    this.#fold(destinations[destinationBase + 3]!);
+    this.#fold(destinations[destinationBase + ADDRESS_PORT]!);
+    if (bytes.length > MAX_DATAGRAM) throw new Error(`${bytes.length} bytes were forwarded`);
+    if (!this.#accepted.has(key)) throw new Error(`forwarded to somebody who never came: ${key}`);
+    if (sameAddress(destinations, destinationBase, source, 0)) {
+      throw new Error(`sent back to where it came from: ${key}`);
+    }
+    this.#judgeDestination(destinations, destinationBase);
+    this.#accepted.add(keyOf(bytes, source, 0));
+  }
+
+  #judgeDestination(address: Int32Array, base: number): void {
+    if (
+      address[base + ADDRESS_PORT] === 0 ||
+      isUnspecified(address, base) ||
+      isMulticast(address, base) ||
+      isBroadcast(address, base)
+    ) {
+      throw new Error(`sent to ${formatAddress(address, base)}, which can be nobody's address`);
+    }
+  }
+
+  /** The answer in `reply` to a datagram that came from `source`. */
+  #judgeReply(datagram: Uint8Array, source: Int32Array): void {
+    const { reply, replyLength } = this.#pipeline;
+    const renew = datagram[2] === MessageType.LeaseRenew;
+    this.#fold(replyLength);
+    for (let i = 0; i < replyLength; i++) this.#fold(reply[i]!);
+    this.#judgeDestination(source, 0);
+    if (replyLength > datagram.length && !renew) {
+      throw new Error(`${datagram.length} bytes were answered with ${replyLength}`);
+    }
+    for (let i = 4; i < HEADER_BYTES; i++) {
+      if (reply[i] !== datagram[i]) throw new Error('answered for another session');
+    }
+    if (reply[2] === MessageType.LeaseAck) {
+      const key = keyOf(datagram, source, 0);
+      if (replyLength !== 36) throw new Error(`a LEASE_ACK of ${replyLength} bytes`);
+      if (renew && !this.#accepted.has(key)) throw new Error(`a renewal was granted to a stranger: ${key}`);
+      this.#accepted.add(key);
+    } else if (reply[2] !== MessageType.LeaseReject || replyLength !== 22) {
+      throw new Error(`an answer of type ${reply[2]} and ${replyLength} bytes`);
+    }
+  }
+
+  /** Verifies up to `leases` of those that wait. */
+  #verify(leases: number): void {
+    const queue = this.#queue;
+    for (let left = leases; left > 0 && queue.shift(); left--) {
+      const { offset, length, sourceBase } = queue;
+      const verdict = this.#pipeline.present(
+        queue.bytes,
+        offset,
+        length,
+        queue.sources,
+        sourceBase,
+        this.#nowMs,
+        this.#wallMs,
+      );
+      this.#fold(verdict);
+      if (verdict === Verdict.Drop) continue;
+      if (verdict !== Verdict.Reply) throw new Error(`present gave verdict ${verdict}`);
+      this.#judgeReply(
+        queue.bytes.subarray(offset, offset + length),
+        queue.sources.slice(sourceBase, sourceBase + ADDRESS_WORDS),
+      );
+    }
+  }
+
+  #duties(): void {
+    const pipeline = this.#pipeline;
+    pipeline.sweep(this.#nowMs, this.#wallMs);
+    for (let due = 0; pipeline.takeDue(this.#nowMs, this.#wallMs) === Verdict.Reply; due++) {
+      const { destinations, destinationBase, reply } = pipeline;
+      const key = keyOf(reply, destinations, destinationBase);
+      if (reply[2] !== MessageType.LeaseAck) throw new Error(`takeDue gave type ${reply[2]}`);
+      if (!this.#presented.has(key)) throw new Error(`acknowledged to somebody who never asked: ${key}`);
+      this.#accepted.add(key);
+      if (due > 2 * this.#options.maxSessions) throw new Error('more peers moved than there are');
+    }
+  }
+
+  /** Time in which every pair that is in a session goes on talking. */
+  #pass(ms: number): void {
+    for (let left = ms; left > 0; left -= PING_MS) {
+      const step = Math.min(left, PING_MS);
+      this.#nowMs += step;
+      this.#wallMs += step;
+      for (let pair = 0; pair < PAIRS; pair++) this.#talk(pair, 64);
+      this.#duties();
+    }
+  }
+
+  #meet(index: number, generation: number): void {
+    const pair = this.#pairs[index]!;
+    this.#verify(Infinity);
+    pair.generation = undefined;
+    const { leaseDurationMs, renewOnTraffic } = this.#options.limits;
+    const acknowledged = ([0, 1] as const).every((role) => this.#present(index, generation, role));
+    if (!acknowledged) return;
+    const lease = this.#leases.expiresMs(this.#leaseOf(index, generation, 1));
+    pair.generation = generation;
+    pair.untilMs = renewOnTraffic ? Infinity : this.#nowMs + Math.max(leaseDurationMs, lease - this.#wallMs);
+    this.#talk(index, 100);
+  }
+
+  /** Presents, and says whether that was acknowledged at once. */
+  #present(pair: number, generation: number, role: RoleNumber, lease?: number): boolean {
+    const index = lease ?? this.#leaseOf(pair, generation, role);
+    const token = Buffer.from(this.#leases.tokens[index]!).toString('latin1');
+    const datagram = leasePresentDatagram(pairSession(pair, generation), role, token);
+    const before = this.#cells[Counter.lease_accepted_packets]!;
+    this.#deliver(datagram, peerAddress(pair, role));
+    this.#verify(Infinity);
+    if (this.#cells[Counter.lease_accepted_packets] === before) return false;
+    // Nobody gets hold of a lease that the relay has not accepted: with a newer one whoever presents it first would win.
+    const { presented } = this.#pairs[pair]!;
+    this.#pairs[pair]!.presented = [datagram, ...presented].slice(0, PRESENTED_KEPT);
+    return true;
+  }
+
+  #copy(pair: number, back: number, source: Int32Array, mutation: number | undefined): void {
+    const { presented } = this.#pairs[pair]!;
+    const copy = presented[back % Math.max(1, presented.length)];
+    if (!copy) return;
+    this.#deliver(mutation === undefined ? copy : mutated(new Random(mutation), copy), source);
+  }
+
+  #renew(index: number, role: RoleNumber): void {
+    const { generation } = this.#pairs[index]!;
+    if (generation === undefined) return;
+    this.#verify(Infinity);
+    const lease = pairLease(index, generation, role, true);
+    if (this.#present(index, generation, role, lease)) this.#pairs[index]!.renewed.add(lease);
+  }
+
+  #leaseOf(pair: number, generation: number, role: RoleNumber): number {
+    const newest = pairLease(pair, generation, role, true);
+    return this.#pairs[pair]!.renewed.has(newest) ? newest : pairLease(pair, generation, role);
+  }
+
+  /** A session of honest peers carries their packets, whatever strangers have done. */
+  #talk(index: number, size: number): void {
+    const pair = this.#pairs[index]!;
+    const { generation } = pair;
+    if (generation === undefined) return;
+    if (this.#nowMs >= pair.untilMs) {
+      pair.generation = undefined;
+      return;
+    }
+    const sequence = (pair.sequences[generation] = pair.sequences[generation]! + 1);
+    const packet = this.#packet.subarray(0, size);
+    writeHeader(packet, 0, MessageType.Forward, pairSession(index, generation), 0);
+    for (const role of [0, 1] as const) {
+      writeRiftTransport(packet, HEADER_BYTES, 7 + role, 0, sequence);
+      const verdict = this.#deliver(packet, peerAddress(index, role));
+      const receiver = peerAddress(index, (1 - role) as RoleNumber);
+      const { destinations, destinationBase, dropReason } = this.#pipeline;
+      if (verdict !== Verdict.Forward) {
+        const reason = Object.keys(Counter)[dropReason];
+        throw new Error(`a packet of pair ${index} was not forwarded: verdict ${verdict}, ${reason}`);
+      }
+      if (!sameAddress(destinations, destinationBase, receiver, 0)) {
+        throw new Error(
+          `a packet of pair ${index} went to ${formatAddress(destinations, destinationBase)} instead of ${formatAddress(receiver, 0)}`,
+        );
+      }
+      this.talked++;
+    }
+  }
+
+  #restore(record: Uint8Array): void {
+    const held = this.#pipeline.heldSessions;
+    if (!this.#pipeline.restore(record, this.#nowMs, this.#wallMs)) {
+      if (this.#pipeline.heldSessions !== held) throw new Error('a record that was refused left something');
+      return;
+    }
+    const restored = readRecord(record, 0, RELAY_ID);
+    if (!restored) throw new Error('a record was restored that can not be read');
+    this.#remember(restored);
+  }
+
+  #remember({ sessionId, peers }: NonNullable<ReturnType<typeof readRecord>>): void {
+    const header = new Uint8Array(HEADER_BYTES);
+    header.set(sessionId, 4);
+    for (const peer of peers) if (peer) this.#accepted.add(keyOf(header, peer.address, 0));
+  }
+
+  /** Every session that is not over comes back, and those who talk in it need do nothing for that. */
+  #restart(): void {
+    this.#verify(Infinity);
+    this.#judge();
+    const records: Uint8Array[] = [];
+    for (let slot = 0; slot < this.#options.maxSessions; slot++) {
+      if (!this.#pipeline.writeRecord(slot, this.#record, 0, this.#nowMs, this.#wallMs)) continue;
+      records.push(this.#record.slice());
+    }
+    if (records.length !== this.#pipeline.heldSessions) throw new Error('not every session has a record');
+    this.#cells = new Float64Array(COUNTER_CELLS);
+    this.#admission = this.#newAdmission();
+    this.#queue = new LeaseQueue(this.#options.queueCapacity);
+    this.#pipeline = this.#newPipeline();
+    this.#stunUntilMs = -Infinity;
+    for (const record of records) {
+      const session = readRecord(record, 0, RELAY_ID);
+      if (!session) throw new Error(`a record that was written can not be read: ${record.toString()}`);
+      const over = session.expiresWallMs <= this.#wallMs;
+      if (this.#pipeline.restore(record, this.#nowMs, this.#wallMs) === over) {
+        throw new Error(over ? 'a session that is over came back' : 'a session did not come back');
+      }
+    }
+  }
+
+  #judge(): void {
+    const { heldSessions, activeSessions } = this.#pipeline;
+    if (heldSessions !== this.#admission.held) {
+      throw new Error(`${heldSessions} sessions, but ${this.#admission.held} places are taken`);
+    }
+    if (heldSessions > this.#options.maxSessions || activeSessions > heldSessions || activeSessions < 0) {
+      throw new Error(`${activeSessions} of ${heldSessions} sessions are active`);
+    }
+    const waiting = this.#queue.size;
+    if (waiting > this.#options.queueCapacity) throw new Error(`${waiting} leases wait`);
+    if (waiting > 0) return;
+    const imbalance = bookImbalance(this.#cells);
+    if (imbalance !== undefined) throw new Error(imbalance);
+  }
+
+  #fold(value: number): void {
+    this.trace = (Math.imul(this.trace, 31) + value) | 0;
+  }
+}
+
+/** The session named in a header and an address. */
+function keyOf(datagram: Uint8Array, address: Int32Array, base: number): string {
+  let key = '';
+  for (let i = 4; i < HEADER_BYTES; i++) key += String.fromCharCode(datagram[i]!);
+  for (let i = 0; i < ADDRESS_WORDS; i++) key += `,${address[base + i]!}`;
+  return key;
+}
