@@ -43,8 +43,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     values.set(key, given);
     if (option.kind.type === 'boolean' && token.value === undefined) {
       const next = tokens[i + 1];
-      const follows =
-        next?.kind === 'positional' && next.index === token.index + 1 && TRUTHS.test(next.value);
+      const follows = next?.kind === 'positional' && TRUTHS.test(next.value);
       given.push(follows ? next.value : 'true');
       if (follows) i++;
     } else {

@@ -31,6 +31,7 @@ test('the longest matching target wins, the last of equals, others count for not
     ['info,wavry_relay::session=debug', 'debug'],
     ['info,wavry_relayer=debug', 'info'],
     ['wavry_relay[span{field=a,other=b}]=debug,info', 'debug'],
+    ['info,wavry_relay[span{a=b}]', 'debug'],
     ['warn,wavry_relay=info,wavry_relay=error', 'error'],
     [' info , tokio=warn ', 'info'],
   ] as const) {

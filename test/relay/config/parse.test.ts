@@ -276,6 +276,12 @@ test('an unknown flag is answered with the nearest', () => {
   assert.match(refusal(['--constructor', 'x']), /^unknown flag --constructor/);
 });
 
+test('an empty region is none, as for today’s relay', () => {
+  assert.equal(run(['--region', '']).config.region, undefined);
+  assert.equal(run(['--region=', '--region', 'eu']).config.region, 'eu');
+  assert.equal(run(['--region='], { ...LOOPBACK, WAVRY_RELAY_REGION: 'us' }).config.region, undefined);
+});
+
 test('contradictions', () => {
   assert.match(
     refusal(['--master-token', 'a', '--master-token-file', 'b']),
@@ -300,7 +306,13 @@ test('insecure development mode never on an address that strangers can reach, ne
     '0.0.0.0:4000',
     '[::]:4000',
     '192.0.2.1:4000',
+    '172.15.0.1:1',
     '172.32.0.1:1',
+    '100.128.0.1:1',
+    '198.20.0.1:1',
+    '169.253.0.1:1',
+    '11.0.0.1:1',
+    '[fe00::1]:1',
     '[2001:db8::1]:4000',
   ]) {
     assert.match(refusal(['--listen', listen], insecure), /^WAVRY_RELAY_ALLOW_INSECURE_DEV=1 lets anybody/);
@@ -365,6 +377,7 @@ test('a misspelled variable is a warning; those of Kubernetes for a Service name
     WAVRY_RELAY_SERVICE_HOST: '10.0.0.1',
     WAVRY_RELAY_SOMETHING_ELSE: '1',
     WAVRY_MASTER_SERVICE_PORT: '80',
+    WAVRY_MASTER_PORT: 'tcp://10.0.0.2:80',
   });
   assert.deepEqual(warnings, [
     'WAVRY_RELAY_MAX_SESSION is no variable of this relay and is ignored: did you mean WAVRY_RELAY_MAX_SESSIONS?',
