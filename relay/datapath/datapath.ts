@@ -79,7 +79,7 @@ export async function startDatapath(options: DatapathOptions): Promise<Datapath>
       `the socket's receive buffer is only ${Math.round(running.socketBufferBytes() / 1024)} KiB, so bursts will be dropped by the kernel: raise net.core.rmem_max (sysctl -w net.core.rmem_max=8388608) or give the relay CAP_NET_ADMIN`,
     );
   }
-  log('info', running.description);
+  log(config.datapath === 'auto' && running.kind === 'dgram' ? 'warn' : 'info', running.description);
   return running;
 }
 

@@ -35,7 +35,7 @@ export class InterfaceScopes {
     this.#names.clear();
     for (const [name, entries] of Object.entries(networkInterfaces())) {
       for (const entry of entries ?? []) {
-        if (entry.family !== 'IPv6') continue;
+        if (entry.family !== 'IPv6' || entry.scopeid === 0) continue;
         this.#numbers.set(name, String(entry.scopeid));
         this.#names.set(String(entry.scopeid), name);
       }

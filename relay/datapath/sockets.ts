@@ -19,7 +19,7 @@ import { listenWords } from './listen-address.ts';
 import { NativeBlock } from './native-block.ts';
 import { readSockaddr, sockaddrLength, SOCKADDR_STRIDE, writeSockaddr } from './sockaddr.ts';
 import { SocketOptions } from './socket-options.ts';
-import { steeringProgram } from './steering.ts';
+import { steeringProgram } from './steering-program.ts';
 
 export interface OpenSockets {
   /** In the order of binding, which is the index that the steering program returns. */

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
+import { HandOver } from '../../../relay/datapath/hand-over.ts';
+import { MmsgLoop } from '../../../relay/datapath/mmsg-loop.ts';
+import { Nudge } from '../../../relay/datapath/nudge.ts';
+import { ReceiveBatch } from '../../../relay/datapath/receive.ts';
+import { SharedState } from '../../../relay/datapath/shared-state.ts';
+import { SocketOptions } from '../../../relay/datapath/socket-options.ts';
+import { openSockets } from '../../../relay/datapath/sockets.ts';
+import { Trains } from '../../../relay/datapath/trains.ts';
+import { assembleWorker } from '../../../relay/datapath/worker-assembly.ts';
+import { bookImbalance, Counter, type CounterName } from '../../../relay/pipeline/counters.ts';
+import { HEADER_BYTES, MessageType, writeHeader } from '../../../relay/protocol/header.ts';
+import { writeRiftTransport } from '../../../relay/protocol/rift.ts';
+import { Role } from '../../../relay/protocol/role.ts';
+import { RELAY } from '../lease/leases.ts';
+import { configOf, forwardOf, KEYS, newSessionId, presentOf } from './datapath-rig.ts';
+import { libc, NativeSocket, sendTrain } from './native-sockets.ts';
+
+/** Worker 0 of several, on this thread: it moves only when a test turns it, and the others never do. */
+class Worker0 {
+  readonly #fds: readonly number[];
+  readonly #channel = new MessageChannel();
+  readonly #state: SharedState;
+  readonly #loop: MmsgLoop;
+  readonly address: Int32Array;
+
+  constructor(workers: number) {
+    const config = configOf({ maxSessions: 10 });
+    const { fds, address } = openSockets(libc, config.listen, workers);
+    this.#fds = fds;
+    this.address = Int32Array.of(0, 0, 0xffff, (127 << 24) | 1, address.port, 0);
+    const coalescing = new SocketOptions(libc).coalesce(fds[0]!);
+    this.#state = SharedState.allocate(workers);
+    const rings = HandOver.allocate(Math.max(2, workers));
+    const cookie = new Int32Array(4);
+    const socket = { kind: 'mmsg', fd: fds[0]!, bound: address, coalescing, segmenting: true } as const;
+    const { pipeline, counters, state, duties } = assembleWorker(
+      {
+        index: 0,
+        workers,
+        relayId: RELAY,
+        insecure: false,
+        maxSessions: 10,
+        shedThresholdPct: 100,
+        packetQueueCapacity: 100,
+        limits: config,
+        keys: KEYS,
+        restored: [],
+        ownEndpoints: new Int32Array(0),
+        seed: new Uint32Array(4),
+        logPackets: false,
+        state: this.#state.buffer,
+        records: undefined,
+        socket: { ...socket, others: undefined },
+      },
+      this.#channel.port1,
+      () => trains,
+    );
+    const trains: Trains = new Trains(libc, fds[0]!, 4, 20, true, pipeline);
+    this.#loop = new MmsgLoop({
+      libc,
+      index: 0,
+      pipeline,
+      counters,
+      state,
+      duties,
+      batch: new ReceiveBatch(libc, fds[0]!, 4, coalescing),
+      trains,
+      others:
+        workers === 1
+          ? undefined
+          : {
+              handOver: new HandOver(libc, rings, 0, workers),
+              nudge: new Nudge(libc, fds[0]!, address, cookie),
+            },
+    });
+  }
+
+  turn(): void {
+    assert.equal(this.#loop.turn(), true);
+  }
+
+  /** Turns until so many leases were accepted. */
+  async accept(leases: number): Promise<void> {
+    while (this.count('lease_accepted_packets') < leases) {
+      this.turn();
+      await sleep(0);
+    }
+  }
+
+  count(name: CounterName): number {
+    return this.#state.counters(0)[Counter[name]]!;
+  }
+
+  /** Ends it, as the main thread would, and checks the books. */
+  close(): void {
+    assert.equal(bookImbalance(this.#state.counters(0)), undefined);
+    this.#state.stop();
+    for (const fd of this.#fds) libc.shutdown(fd, 0);
+    const before = this.count('packets_rx');
+    assert.equal(this.#loop.turn(), false);
+    assert.equal(this.count('packets_rx'), before, 'phantom messages are not counted');
+    for (const fd of this.#fds) libc.close(fd);
+    this.#channel.port1.close();
+  }
+}
+
+test('what finds no room in the ring to its worker is received and dropped: backpressure', () => {
+  const relay = new Worker0(2);
+  const sender = new NativeSocket('127.0.0.2', 4, false);
+  const id = randomBytes(16);
+  id.writeUInt32BE(2, 12);
+  const foreign = randomBytes(16);
+  foreign.writeUInt32BE(3, 12);
+  // The first datagram is worker 0's, so the whole buffer comes to it; the rest is of a worker that takes nothing.
+  const packets = 8 * 50;
+  for (let n = 0; n < 8; n++) {
+    sendTrain(sender, relay.address, [
+      forwardOf(id, n),
+      ...Array.from({ length: 50 }, (_, i) => forwardOf(foreign, n * 50 + i)),
+    ]);
+  }
+  while (relay.count('packets_rx') < 8 + packets - 256) relay.turn();
+  assert.equal(relay.count('handed_over_packets'), 256);
+  assert.equal(relay.count('backpressure_dropped_packets'), packets - 256);
+  assert.equal(relay.count('session_not_found_packets'), 8);
+  assert.equal(relay.count('packets_rx'), 8 + packets - 256);
+  assert.equal(relay.count('bytes_rx'), 100 * (8 + packets - 256));
+  sender.close();
+  relay.close();
+});
+
+test('runts are nobody’s: they are judged where they arrive', () => {
+  const relay = new Worker0(1);
+  const sender = new NativeSocket('127.0.0.2', 4, false);
+  sendTrain(sender, relay.address, [Buffer.alloc(19), Buffer.alloc(19), Buffer.alloc(3)]);
+  while (relay.count('packets_rx') < 3) relay.turn();
+  assert.equal(relay.count('invalid_packets'), 3);
+  sender.close();
+  relay.close();
+});
+
+test('when a peer’s port changes in the middle of a batch, what comes after goes to the new one', async () => {
+  const relay = new Worker0(1);
+  const server = new NativeSocket('127.0.0.3', 4, false);
+  const before = new NativeSocket('127.0.0.2', 4, false);
+  const after = new NativeSocket('127.0.0.2', 4, false);
+  const id = newSessionId();
+  const frame = (sequence: number): Buffer => {
+    const datagram = Buffer.alloc(HEADER_BYTES + 60, sequence);
+    writeHeader(datagram, 0, MessageType.Forward, id, 0);
+    writeRiftTransport(datagram, HEADER_BYTES, 77, 0, sequence);
+    return datagram;
+  };
+  try {
+    sendTrain(before, relay.address, [presentOf(id, Role.Client)]);
+    sendTrain(server, relay.address, [presentOf(id, Role.Server)]);
+    await relay.accept(2);
+    sendTrain(before, relay.address, [frame(1)]);
+    sendTrain(server, relay.address, [frame(1)]);
+    while (relay.count('packets_forwarded') < 2) relay.turn();
+    before.receiveDatagrams();
+    server.receiveDatagrams();
+
+    // A peer may move once its stored address has been silent for two seconds (design-relay 3).
+    await sleep(2100);
+    sendTrain(server, relay.address, [frame(2), frame(3)]);
+    sendTrain(after, relay.address, [frame(2)]);
+    sendTrain(server, relay.address, [frame(4), frame(5)]);
+    relay.turn();
+    assert.equal(relay.count('nat_rebind_events'), 1);
+    assert.equal(relay.count('packets_forwarded'), 7, 'all came in one batch');
+    assert.deepEqual(before.receiveDatagrams(), [frame(2), frame(3)]);
+    assert.deepEqual(after.receiveDatagrams(), [frame(4), frame(5)]);
+    assert.deepEqual(server.receiveDatagrams(), [frame(2)]);
+  } finally {
+    for (const socket of [server, before, after]) socket.close();
+  }
+  relay.close();
+});
