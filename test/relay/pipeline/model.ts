@@ -103,7 +103,7 @@ export class Model {
         const held = session.peers.some((other) => other?.address === pending.address);
         if (held || this.nowMs >= session.expiresMs) continue;
         this.#move(session, peer, pending.address, pending.token, pending.wallMs);
-        taken.push(this.#ack(session, pending.address, pending.token));
+        taken.push(this.#ack(session, pending.address, pending.token, pending.wallMs));
       }
     }
     return taken;
@@ -371,8 +371,9 @@ export class Model {
     return this.#ack(session, to, token);
   }
 
-  #ack(session: Session, to: string, token: TestToken | undefined): Outcome {
-    const tokenLeft = token ? START_WALL_MS + token.exp! - this.wallMs : -Infinity;
+  /** A token that was judged a while ago has no more life than it had then, wherever the wall clock went. */
+  #ack(session: Session, to: string, token: TestToken | undefined, judgedWallMs = this.wallMs): Outcome {
+    const tokenLeft = token ? START_WALL_MS + token.exp! - Math.max(this.wallMs, judgedWallMs) : -Infinity;
     const left = Math.max(session.expiresMs - this.nowMs, this.#limits.leaseDurationMs, tokenLeft);
     session.expiresMs = this.nowMs + left;
     return { kind: 'ack', to, expiresMs: this.wallMs + left, soft: session.soft, hard: session.hard };
