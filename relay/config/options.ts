@@ -58,6 +58,8 @@ export type TextFormat =
 
 const U32 = 4_294_967_295;
 const YEAR_SECS = 31_536_000;
+/** What the state file holds (relay/control/state-file.ts); far beyond what four workers can feed. */
+const MOST_SESSIONS = 262_144;
 
 export const OPTIONS = {
   listen: {
@@ -173,7 +175,7 @@ export const OPTIONS = {
     flag: 'max-sessions',
     variable: 'WAVRY_RELAY_MAX_SESSIONS',
     group: 'Limits',
-    kind: { type: 'integer', unit: 'sessions', least: 1, most: 1_000_000, outOfRange: 'clamp' },
+    kind: { type: 'integer', unit: 'sessions', least: 1, most: MOST_SESSIONS, outOfRange: 'clamp' },
     default: '100',
     help: 'sessions held at once, waiting ones included',
   },

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 
+import { readRecord, RECORD_BYTES } from '../../../relay/session/record.ts';
 import { startRelay, until } from './relay-process.ts';
-import type { RelayProcess } from './relay-process.ts';
 import {
   balancedMetrics,
   devMaster,
@@ -14,23 +14,21 @@ import {
   temporaryDirectory,
 } from './traffic.ts';
 
-const holds = (relay: RelayProcess, sessions: number): Promise<true> =>
-  until(`${sessions} sessions`, async () =>
-    (await relay.json('/health'))['total_sessions'] === sessions ? true : undefined,
-  );
-
 // Each test is mostly waiting for a process of its own.
 suite('what sessions survive', { concurrency: 4 }, () => {
   test('fault 2: kill -9 and a restart with --state-dir keep the id and the sessions of peers that present once', async (context) => {
     const master = await devMaster(context);
-    const args = ['--master-url', master.url, '--state-dir', temporaryDirectory(context)];
+    const directory = temporaryDirectory(context);
+    const args = ['--master-url', master.url, '--state-dir', directory];
     const first = startRelay(context, args);
     await first.ready();
     const listen = await first.address();
     const { relay_id } = await first.json('/health');
     const peers = talking(context, master, 3);
     await received(peers, 30);
-    await holds(first, 3);
+    await until('3 whole sessions on disk', () =>
+      wholeSessions(join(directory, 'sessions'), String(relay_id)) === 3 ? true : undefined,
+    );
 
     first.signal('SIGKILL');
     await first.ended;
@@ -135,3 +133,14 @@ suite('what sessions survive', { concurrency: 4 }, () => {
     assert.equal(new Set(ids).size, 1);
   });
 });
+
+/** How many records of the state file have both peers (design-relay 6). */
+function wholeSessions(path: string, relayId: string): number {
+  const bytes = readFileSync(path);
+  let count = 0;
+  for (let at = 0; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
+    const peers = readRecord(bytes, at, relayId)?.peers;
+    if (peers?.[0] && peers[1]) count++;
+  }
+  return count;
+}

@@ -192,7 +192,7 @@ test('fault 17: a public bind needs the one variable of the guide, in or out of 
 test('what today’s relay moves into range is moved, with a warning', () => {
   const cases: [string, string, keyof Config, number][] = [
     ['max-sessions', '0', 'maxSessions', 1],
-    ['max-sessions', '18446744073709551615', 'maxSessions', 1_000_000],
+    ['max-sessions', '18446744073709551615', 'maxSessions', 262_144],
     ['ip-rate-limit-pps', '0', 'ipRateLimitPps', 1],
     ['identity-rate-limit-pps', '0', 'identityRateLimitPps', 1],
     ['packet-queue-capacity', '0', 'packetQueueCapacity', 2],
@@ -217,7 +217,7 @@ test('a bad value names flag or variable and says what to write', () => {
     [['--listen', ':4000'], {}, /^--listen ":4000"/],
     [['--listen', '127.0.0.1'], {}, /^--listen "127\.0\.0\.1"/],
     [['--listen', '127.0.0.1:65536'], {}, /^--listen/],
-    [['--max-sessions', 'many'], {}, /^--max-sessions "many": write a whole number from 1 to 1000000/],
+    [['--max-sessions', 'many'], {}, /^--max-sessions "many": write a whole number from 1 to 262144/],
     [['--max-sessions', '-5'], {}, /^--max-sessions "-5"/],
     [['--max-sessions', '1.5'], {}, /^--max-sessions "1\.5"/],
     [['--max-sessions', '1e3'], {}, /^--max-sessions "1e3"/],
