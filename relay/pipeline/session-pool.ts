@@ -2,7 +2,6 @@ import { copyAddress } from '../protocol/address.ts';
 import { replayReset } from '../protocol/replay-window.ts';
 import {
   addressAt,
-  ALIAS_KNOWN,
   EXPIRES,
   floatsAt,
   GLIMPSED,
@@ -128,9 +127,7 @@ export class SessionPool {
 
   /** The next sequence of the peer opens a new window. */
   restartWindow(slot: number, role: number): void {
-    const peer = peerWordsAt(slot, role);
-    replayReset(this.table.words, peer + REPLAY);
-    this.table.words[peer + ALIAS_KNOWN] = 0;
+    replayReset(this.table.words, peerWordsAt(slot, role) + REPLAY);
   }
 
   /** What the record says has changed. */

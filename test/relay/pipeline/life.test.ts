@@ -90,6 +90,17 @@ test('an idle session is removed at the next clean-up after the idle timeout, an
   relay.balanced();
 });
 
+test('clean-up goes through the sessions once an interval, not more often', () => {
+  const relay = new Harness({ limits: { idleTimeoutMs: 1000 } });
+  relay.live(11_000);
+  relay.present(1, Role.Client, {}, CLIENT);
+  relay.live(8000);
+  assert.equal(relay.pipeline.heldSessions, 1);
+  relay.live(1000);
+  assert.equal(relay.pipeline.heldSessions, 0);
+  relay.balanced();
+});
+
 test('a peer that pings while it waits for the other is not idle', () => {
   const relay = new Harness();
   relay.present(1, Role.Client, {}, CLIENT);
@@ -166,6 +177,29 @@ test('fault 20: an address that was only named by a present gets 2 s of the hard
     assert.equal(relay.rift(1, SERVER, 1e6).kind, 'forward');
     relay.balanced();
   }
+});
+
+test('fault 20: the budget of a silent address is exact, a dropped packet opens nothing, a forwarded one does', () => {
+  const relay = new Harness();
+  relay.pair(1, CLIENT, SERVER, { hard: 1000, soft: 1000 });
+  const fill = (firstId: number): number => {
+    let passed = 0;
+    for (let id = firstId; id < firstId + 1100; id++) {
+      relay.pass(9);
+      if (relay.rift(1, SERVER, id, { size: 1024 }).kind === 'forward') passed++;
+    }
+    return passed;
+  };
+  assert.equal(fill(1), 1024);
+  relay.send(new Uint8Array(30), CLIENT);
+  relay.rift(1, '203.0.113.3:4003', 1);
+  assert.equal(fill(2000), 0);
+  assert.equal(relay.rift(1, CLIENT, 1).kind, 'forward');
+  assert.equal(relay.rift(1, CLIENT, 1).kind, 'drop');
+  assert.equal(fill(4000), 1024);
+  assert.equal(relay.rift(1, CLIENT, 1).kind, 'drop', 'a replay is not accepted');
+  assert.equal(fill(6000), 0);
+  relay.balanced();
 });
 
 test('fault 20: presents from ever new addresses with one token do not add up to a stream', () => {

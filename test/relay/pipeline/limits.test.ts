@@ -94,6 +94,28 @@ test('IPv6 sources are one by their /64', () => {
   relay.balanced();
 });
 
+test('link-local sources are one by their scope', () => {
+  const relay = onTheSecond(new Harness({ limits: { ipRateLimitPps: 5 } }));
+  for (let i = 0; i < 10; i++) relay.rift(1, `[fe80::${i + 1}%1]:4000`, 1);
+  assert.equal(relay.count('rate_limited_packets'), 5);
+  for (let i = 0; i < 5; i++) relay.rift(1, `[fe80::${i + 1}%2]:4000`, 1);
+  assert.equal(relay.count('rate_limited_packets'), 5);
+  relay.balanced();
+});
+
+test('leases of known peers of an active session do not use up their source’s limit', () => {
+  const relay = new Harness({ limits: { ipRateLimitPps: 3 } });
+  relay.pair(1, CLIENT, SERVER);
+  onTheSecond(relay);
+  for (let i = 0; i < 20; i++) {
+    assert.equal(relay.renew(1, CLIENT).kind, 'ack');
+    assert.equal(relay.present(1, Role.Client, { sub: 'client' }, CLIENT).kind, 'ack');
+  }
+  assert.equal(relay.renew(2, CLIENT).kind, 'reject');
+  assert.equal(relay.count('rate_limited_packets'), 0);
+  relay.balanced();
+});
+
 test('peers of a waiting session are limited like strangers', () => {
   const relay = onTheSecond(new Harness({ limits: { ipRateLimitPps: 5 } }));
   relay.present(1, Role.Client, {}, CLIENT);

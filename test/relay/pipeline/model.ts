@@ -40,7 +40,7 @@ interface Peer {
   glimpse: { address: string; id: bigint; ms: number } | undefined;
   unanswered: number;
   handshakes: Map<number, number>;
-  pending: { address: string; token: TestToken; wallMs: number } | undefined;
+  pending: { address: string; token: TestToken; wallMs: number; turn: number } | undefined;
 }
 
 interface Session {
@@ -64,6 +64,7 @@ export class Model {
   readonly #maxSessions: number;
   readonly #rates = new Map<string, number>();
   #passMs: number;
+  #turns = 0;
 
   constructor(limits: PipelineLimits, maxSessions: number, nowMs: number, wallMs: number) {
     this.#limits = limits;
@@ -92,19 +93,21 @@ export class Model {
     return this.#forward(packet, session, active ? live : undefined, role);
   }
 
-  /** The acknowledgements that became due. */
+  /** The acknowledgements that became due, who waited first first. */
   takeDue(): Outcome[] {
     const taken: Outcome[] = [];
-    for (const session of this.sessions.values()) {
-      for (const peer of session.peers) {
-        const pending = peer?.pending;
-        if (!peer || !pending || !this.#mayMove(peer)) continue;
-        peer.pending = undefined;
-        const held = session.peers.some((other) => other?.address === pending.address);
-        if (held || this.nowMs >= session.expiresMs) continue;
-        this.#move(session, peer, pending.address, pending.token, pending.wallMs);
-        taken.push(this.#ack(session, pending.address, pending.token, pending.wallMs));
-      }
+    const waiting = [...this.sessions.values()]
+      .flatMap((session) => session.peers.map((peer) => ({ session, peer: peer! })))
+      .filter(({ peer }) => peer?.pending !== undefined)
+      .toSorted((a, b) => a.peer.pending!.turn - b.peer.pending!.turn);
+    for (const { session, peer } of waiting) {
+      const pending = peer.pending!;
+      if (!this.#mayMove(peer)) continue;
+      peer.pending = undefined;
+      const held = session.peers.some((other) => other?.address === pending.address);
+      if (held || this.nowMs >= session.expiresMs) continue;
+      this.#move(session, peer, pending.address, pending.token, pending.wallMs);
+      taken.push(this.#ack(session, pending.address, pending.token, pending.wallMs));
     }
     return taken;
   }
@@ -196,7 +199,8 @@ export class Model {
       this.#move(live, peer, from, token, this.wallMs);
       return this.#accepted(live, from, token);
     }
-    peer.pending = { address: from, token, wallMs: this.wallMs };
+    const turn = peer.pending?.turn ?? ++this.#turns;
+    peer.pending = { address: from, token, wallMs: this.wallMs, turn };
     return this.#drop('unknown_peer_packets');
   }
 

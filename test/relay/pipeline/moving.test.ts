@@ -127,6 +127,10 @@ test('a token without iat is neither newer nor older: it waits, and does not mak
   assert.deepEqual(relay.present(1, Role.Client, { iat: null }, STRANGER), NOT_ANSWERED);
   assert.equal(relay.present(1, Role.Client, { iat: null }, CLIENT).kind, 'ack');
   assert.deepEqual(relay.present(1, Role.Client, { iat: 1000 }, STRANGER), NOT_ANSWERED);
+  relay.rift(1, CLIENT, 5000);
+  relay.pass(5000);
+  assert.deepEqual(relay.present(1, Role.Client, { iat: 999 }, STRANGER), NOT_ANSWERED);
+  assert.equal(relay.takeDue(), undefined);
   assert.equal(clientIsAt(relay), CLIENT);
   relay.balanced();
 });
