@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { LEASE_REFUSALS } from '../lease/lease-problem.ts';
 import type { LeaseProblem } from '../lease/lease-problem.ts';
 import type { Lease, LeaseVerdict } from '../lease/verify-lease.ts';
@@ -395,5 +395,5 @@ export class LeaseDesk {
 }
 
 function digestOf(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest();
+  return hash('sha256', bytes, 'buffer');
 }

@@ -95,7 +95,7 @@ function couldBe(
   if (words[peer + ALIAS_KNOWN] !== 1 || words[peer + ALIAS] !== (sequence[FORWARD_ALIAS]! | 0)) return false;
   const above = sequenceAbove(words, peer + REPLAY, sequence[FORWARD_HIGH]!, sequence[FORWARD_LOW]!);
   if (above >= 1 && above <= REBIND_AHEAD) return true;
-  if (above === 0 || !isGlimpsedAs(words, floats, slot, role, source, sourceBase, nowMs)) return false;
+  if (!isGlimpsedAs(words, floats, slot, role, source, sourceBase, nowMs)) return false;
   const further = aboveGlimpse(words, slot, role, sequence);
   return further >= 1 && further <= REBIND_AHEAD;
 }

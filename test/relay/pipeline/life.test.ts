@@ -199,6 +199,9 @@ test('fault 20: the budget of a silent address is exact, a dropped packet opens 
   assert.equal(fill(4000), 1024);
   assert.equal(relay.rift(1, CLIENT, 1).kind, 'drop', 'a replay is not accepted');
   assert.equal(fill(6000), 0);
+  relay.rift(1, CLIENT, 2);
+  relay.rift(1, SERVER, 7999, { size: 1025 });
+  assert.equal(fill(8000), 1022, 'one byte too many');
   relay.balanced();
 });
 

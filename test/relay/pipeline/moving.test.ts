@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Role } from '../../../relay/protocol/role.ts';
-import { forwardOf, Harness } from './harness.ts';
+import { forwardOf, Harness, START_WALL_MS } from './harness.ts';
 import type { Outcome, TestToken } from './harness.ts';
 
 const CLIENT = '192.0.2.1:4001';
@@ -132,6 +132,17 @@ test('a token without iat is neither newer nor older: it waits, and does not mak
   assert.deepEqual(relay.present(1, Role.Client, { iat: 999 }, STRANGER), NOT_ANSWERED);
   assert.equal(relay.takeDue(), undefined);
   assert.equal(clientIsAt(relay), CLIENT);
+  relay.balanced();
+});
+
+test('a clock that steps back while an address waits gives its token no longer a life', () => {
+  const relay = active();
+  relay.present(1, Role.Client, { iat: 1000, exp: 1_500_000 }, STRANGER);
+  relay.pass(2000);
+  relay.wallMs -= 7000;
+  const due = relay.takeDue();
+  const judgedAt = relay.wallMs + 7000 - 2000;
+  assert.equal(due?.kind === 'ack' && due.expiresMs - relay.wallMs, 1_500_000 + START_WALL_MS - judgedAt);
   relay.balanced();
 });
 
