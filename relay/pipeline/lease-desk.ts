@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import { LEASE_REFUSALS } from '../lease/lease-problem.ts';
 import type { LeaseProblem } from '../lease/lease-problem.ts';
-import type { Lease, LeaseVerdict } from '../lease/verify-lease.ts';
-import { ADDRESS_WORDS, formatAddress, sameAddress } from '../protocol/address.ts';
+import type { LeaseVerdict } from '../lease/verify-lease.ts';
+import { formatAddress, sameAddress } from '../protocol/address.ts';
 import {
   HEADER_BYTES,
   MessageType,
@@ -30,15 +30,15 @@ import {
   leaseWordsAt,
   TOKEN_EXPIRES_WALL,
 } from '../session/layout.ts';
-import { extendLife } from '../session/life.ts';
-import { changeLimits, hardKbpsOf, softKbpsOf, startLimits } from '../session/limits.ts';
-import { peerFrom, sameIdentity, storeDigest, storeIdentity } from '../session/peers.ts';
-import { mayMove } from '../session/pending.ts';
-import { isCurrentToken, isNewerToken, isOlderToken, stillHolds, storeToken } from '../session/tokens.ts';
+import { hardKbpsOf, softKbpsOf, startLimits } from '../session/limits.ts';
+import { peerFrom, sameIdentity, storeDigest } from '../session/peers.ts';
+import { isCurrentToken, stillHolds } from '../session/tokens.ts';
 import { admissionRefusal } from './admission.ts';
 import type { Admission } from './admission.ts';
 import type { Answer } from './answer.ts';
 import type { Books } from './books.ts';
+import { LeaseEffects } from './lease-effects.ts';
+import type { Presented } from './lease-effects.ts';
 import { Counter } from './counters.ts';
 import type { ForbiddenAddresses } from './forbidden-addresses.ts';
 import { Rate } from './rate-limits.ts';
@@ -64,16 +64,6 @@ export interface LeaseRules {
   readonly leaseDurationMs: number;
 }
 
-/** A good lease on its way into a session. */
-interface Presented {
-  readonly role: Role;
-  readonly lease: Lease;
-  readonly tokenDigest: Uint8Array;
-  readonly source: Int32Array;
-  readonly sourceBase: number;
-  readonly wallMs: number;
-}
-
 /** LEASE_PRESENT and LEASE_RENEW: every row of "What a bad lease gets" (wire reference 2), and what good ones do. */
 export class LeaseDesk {
   knownSession = false;
@@ -86,6 +76,7 @@ export class LeaseDesk {
   readonly #forbidden: ForbiddenAddresses;
   readonly #admission: Admission;
   readonly #answer: Answer;
+  readonly #effects: LeaseEffects;
   readonly #rules: LeaseRules;
   readonly #form: Int32Array = new Int32Array(LEASE_PRESENT_WORDS);
   readonly #identity: Int32Array = new Int32Array(IDENTITY_WORDS);
@@ -105,6 +96,7 @@ export class LeaseDesk {
     this.#forbidden = forbidden;
     this.#admission = admission;
     this.#answer = answer;
+    this.#effects = new LeaseEffects(pool, books, rules.leaseDurationMs);
     this.#rules = rules;
   }
 
@@ -186,12 +178,12 @@ export class LeaseDesk {
       return this.#open(bytes, offset, presented, nowMs);
     }
     if (!this.#pool.has(slot, role)) {
-      this.#join(slot, presented, nowMs);
+      this.#effects.join(slot, presented, nowMs);
     } else if (!sameIdentity(words, slot, role, lease.identityHash)) {
       return this.#reject(bytes, offset, Counter.auth_reject_packets, RejectReason.InvalidSignature);
     } else if (sameAddress(words, addressAt(slot, role), source, sourceBase)) {
-      this.#presentAtHome(slot, presented, nowMs);
-    } else if (!this.#presentElsewhere(slot, presented, nowMs)) {
+      this.#effects.presentAtHome(slot, presented, nowMs);
+    } else if (!this.#effects.presentElsewhere(slot, presented, nowMs)) {
       return this.#drop(Counter.unknown_peer_packets);
     }
     return this.#accept(bytes, offset, slot, lease.expiresMs, nowMs, wallMs);
@@ -239,9 +231,9 @@ export class LeaseDesk {
       const { slot, role, lease, address } = due;
       const others = peerFrom(this.#pool.table.words, slot, address, 0) >= 0;
       if (others || !this.#pool.isLive(slot, nowMs)) continue;
-      this.#take(slot, { ...due, source: address, sourceBase: 0, wallMs: due.judgedWallMs }, nowMs);
+      this.#effects.take(slot, { ...due, source: address, sourceBase: 0, wallMs: due.judgedWallMs }, nowMs);
       // A clock that stepped back meanwhile gives a token no longer a life than it had when it was judged.
-      this.#extend(slot, lease.expiresMs, nowMs, Math.max(wallMs, due.judgedWallMs));
+      this.#effects.extend(slot, lease.expiresMs, nowMs, Math.max(wallMs, due.judgedWallMs));
       this.#acknowledge(lease.sessionId, 0, slot, nowMs, wallMs);
       this.destinationBase = addressAt(slot, role);
       return Verdict.Reply;
@@ -281,63 +273,8 @@ export class LeaseDesk {
     const { lease, wallMs } = presented;
     const slot = this.#pool.open(bytes, offset + SESSION_ID_OFFSET);
     startLimits(this.#pool.table, slot, lease.softKbps, lease.hardKbps, nowMs);
-    this.#join(slot, presented, nowMs);
+    this.#effects.join(slot, presented, nowMs);
     return this.#accept(bytes, offset, slot, lease.expiresMs, nowMs, wallMs);
-  }
-
-  #join(slot: number, presented: Presented, nowMs: number): void {
-    const { role, lease, source, sourceBase } = presented;
-    this.#pool.join(slot, role, source, sourceBase, nowMs);
-    storeIdentity(this.#pool.table.words, slot, role, lease.identityHash);
-    this.#grant(slot, presented, nowMs);
-  }
-
-  #presentAtHome(slot: number, presented: Presented, nowMs: number): void {
-    const { role, lease, tokenDigest } = presented;
-    const { table } = this.#pool;
-    this.#pool.hear(slot, role, nowMs);
-    this.#pool.answered(slot, role);
-    // An older token proves its owner, but must not become the current one: the next newer one would then move the peer.
-    if (isOlderToken(table, slot, role, lease)) return;
-    if (!isCurrentToken(table, slot, role, tokenDigest)) this.#pool.restartWindow(slot, role);
-    this.#grant(slot, presented, nowMs);
-  }
-
-  /** Whether the peer was moved to the address that its token was presented from; if not, the address may wait for that. */
-  #presentElsewhere(slot: number, presented: Presented, nowMs: number): boolean {
-    const { role, lease, tokenDigest, source, sourceBase } = presented;
-    const { table } = this.#pool;
-    if (isOlderToken(table, slot, role, lease)) return false;
-    if (isNewerToken(table, slot, role, lease) || mayMove(table.floats, slot, role, nowMs)) {
-      this.#take(slot, presented, nowMs);
-      return true;
-    }
-    const address = source.slice(sourceBase, sourceBase + ADDRESS_WORDS);
-    this.#pool.pending.put({ slot, role, address, lease, tokenDigest, judgedWallMs: presented.wallMs });
-    return false;
-  }
-
-  #take(slot: number, presented: Presented, nowMs: number): void {
-    const { role, tokenDigest, source, sourceBase } = presented;
-    const sameToken = isCurrentToken(this.#pool.table, slot, role, tokenDigest);
-    this.#pool.move(slot, role, source, sourceBase, nowMs);
-    this.#pool.restartWindow(slot, role);
-    if (!sameToken) this.#pool.answered(slot, role);
-    this.#books.count(Counter.nat_rebind_events);
-    this.#grant(slot, presented, nowMs);
-  }
-
-  #grant(slot: number, presented: Presented, nowMs: number): void {
-    const { role, lease, tokenDigest, wallMs } = presented;
-    storeToken(this.#pool.table, slot, role, lease, tokenDigest, wallMs);
-    changeLimits(this.#pool.table, slot, lease.softKbps, lease.hardKbps, nowMs);
-  }
-
-  #extend(slot: number, tokenExpiresWallMs: number, nowMs: number, wallMs: number): void {
-    const { floats } = this.#pool.table;
-    extendLife(floats, slot, nowMs + this.#rules.leaseDurationMs);
-    extendLife(floats, slot, nowMs + (tokenExpiresWallMs - wallMs));
-    this.#pool.journal(slot);
   }
 
   #accept(
@@ -349,7 +286,7 @@ export class LeaseDesk {
     wallMs: number,
   ): Verdict {
     this.#books.count(Counter.lease_accepted_packets);
-    this.#extend(slot, tokenExpiresWallMs, nowMs, wallMs);
+    this.#effects.extend(slot, tokenExpiresWallMs, nowMs, wallMs);
     this.#acknowledge(bytes, offset + SESSION_ID_OFFSET, slot, nowMs, wallMs);
     return Verdict.Reply;
   }

@@ -11,7 +11,7 @@ import {
   ISSUED_WALL,
   JOURNALED_EXPIRES,
   leaseFloatsAt,
-  PENDING_CLIENT,
+  pendingBit,
   peerFloatsAt,
   peerWordsAt,
   REBOUND,
@@ -75,7 +75,7 @@ export class SessionPool {
   /** A datagram for this session came from the peer's stored address: whoever else wanted the peer's place is forgotten. */
   hear(slot: number, role: number, nowMs: number): void {
     this.table.floats[peerFloatsAt(slot, role) + HEARD] = nowMs;
-    if ((this.table.words[wordsAt(slot) + STATE]! & (PENDING_CLIENT << role)) !== 0) {
+    if ((this.table.words[wordsAt(slot) + STATE]! & pendingBit(role)) !== 0) {
       this.pending.forget(slot, role);
     }
   }
@@ -89,7 +89,7 @@ export class SessionPool {
 
   close(slot: number): void {
     for (let role = 0; role < 2; role++) {
-      if ((this.table.words[wordsAt(slot) + STATE]! & (PENDING_CLIENT << role)) !== 0) {
+      if ((this.table.words[wordsAt(slot) + STATE]! & pendingBit(role)) !== 0) {
         this.pending.forget(slot, role);
       }
     }

@@ -9,7 +9,7 @@ import { ADDRESS_WORDS } from '../protocol/address.ts';
  */
 export const SESSION_BYTES = 512;
 export const SESSION_WORDS: number = SESSION_BYTES / 4;
-export const SESSION_FLOATS: number = SESSION_BYTES / 8;
+const SESSION_FLOATS: number = SESSION_BYTES / 8;
 
 /** First line, words: session id (4), state bits, limits in kbps. */
 export const ID = 0;
@@ -65,14 +65,12 @@ export const GLIMPSED_LOW = 31;
 
 export const IDENTITY_WORDS = 8;
 
-/** State bits. A session has at least one peer; both make it active. */
+/** State bits, the client's of each pair; the server's is the next higher one. A session has at least one peer, both make it active. */
 export const HAS_CLIENT = 1;
 export const HAS_SERVER = 2;
 export const HAS_BOTH = 3;
-export const PENDING_CLIENT = 4;
-export const PENDING_SERVER = 8;
-export const TOKEN_OF_CLIENT = 16;
-export const TOKEN_OF_SERVER = 32;
+const PENDING = 4;
+const TOKEN_KNOWN = 16;
 
 /** Index of a session's first word; half of that is its first float. */
 export function wordsAt(slot: number): number {
@@ -108,9 +106,9 @@ export function hasPeer(role: number): number {
 }
 
 export function pendingBit(role: number): number {
-  return PENDING_CLIENT << role;
+  return PENDING << role;
 }
 
 export function tokenBit(role: number): number {
-  return TOKEN_OF_CLIENT << role;
+  return TOKEN_KNOWN << role;
 }

@@ -5,8 +5,6 @@
  *
  * Three floats at `base`: bytes left under the hard limit, under the soft limit, time of the last refill.
  */
-export const BUCKET_FLOATS = 3;
-
 const HARD = 0;
 const SOFT = 1;
 const REFILLED = 2;

@@ -21,7 +21,7 @@ export const RELAY_ID = 'relay-under-test';
 export const START_MS = 1_000_000;
 export const START_WALL_MS = Date.UTC(2026, 1, 13, 10, 0, 0);
 
-export const DEFAULT_LIMITS: PipelineLimits = {
+const DEFAULT_LIMITS: PipelineLimits = {
   idleTimeoutMs: 60_000,
   leaseDurationMs: 300_000,
   cleanupIntervalMs: 10_000,
