@@ -2,6 +2,7 @@ import { copyAddress } from '../protocol/address.ts';
 import { replayReset } from '../protocol/replay-window.ts';
 import {
   addressAt,
+  ALIAS_KNOWN,
   EXPIRES,
   floatsAt,
   GLIMPSED,
@@ -125,9 +126,11 @@ export class SessionPool {
     this.table.floats[peerFloatsAt(slot, role) + UNANSWERED] = 0;
   }
 
-  /** The next sequence of the peer opens a new window. */
+  /** The next sequence of the peer opens a new window, and the next accepted packet says its alias. */
   restartWindow(slot: number, role: number): void {
-    replayReset(this.table.words, peerWordsAt(slot, role) + REPLAY);
+    const peer = peerWordsAt(slot, role);
+    replayReset(this.table.words, peer + REPLAY);
+    this.table.words[peer + ALIAS_KNOWN] = 0;
   }
 
   /** What the record says has changed. */

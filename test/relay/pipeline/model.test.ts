@@ -120,7 +120,7 @@ test('the pipeline does what the model says, over any datagrams, addresses and c
   fc.assert(
     fc.property(limits, fc.constantFrom(1, 2, 3), fc.array(step, { maxLength: 200, size: 'max' }), play),
     {
-      numRuns: 400,
+      numRuns: 200,
     },
   );
 });
@@ -149,7 +149,7 @@ test('two peers that talk, and others who would like to', () => {
     fc.property(limits, fc.array(step, { maxLength: 200, size: 'max' }), (limits, steps) =>
       play(limits, 2, [...active, ...steps]),
     ),
-    { numRuns: 400 },
+    { numRuns: 200 },
   );
 });
 

@@ -137,6 +137,22 @@ test('hijack: not before the peer’s first packet, when no id is known', () => 
   relay.balanced();
 });
 
+test('hijack: not by the alias that the peer had at an address before', () => {
+  const relay = new Harness();
+  relay.pair(1, CLIENT, SERVER, { hard: 1000, soft: 1000 });
+  relay.rift(1, CLIENT, 100);
+  relay.present(1, Role.Client, { sub: 'client', iat: 5, hard: 1000, soft: 1000 }, '192.0.2.1:5555');
+  for (let id = 1; id <= 70; id++) relay.rift(1, SERVER, id, { size: 1000 });
+  // Opens the window, but is over the hard limit: no packet from the new address was accepted yet.
+  assert.equal(relay.rift(1, '192.0.2.1:5555', 200, { size: 1000 }).kind, 'drop');
+  relay.pass(2000);
+  assert.deepEqual(relay.rift(1, NEW_PORT, 201), UNKNOWN);
+  assert.equal(relay.rift(1, '192.0.2.1:5555', 202).kind, 'forward');
+  relay.pass(2000);
+  assert.equal(relay.rift(1, NEW_PORT, 203).kind, 'forward');
+  relay.balanced();
+});
+
 test('hijack: not twice within 5 s', () => {
   const relay = silent();
   relay.rift(1, NEW_PORT, 101);
