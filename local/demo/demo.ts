@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import process from 'node:process';
 
 import type { RunningDevMaster } from '../master/server.ts';
 import { startDevMaster } from '../master/server.ts';
@@ -12,20 +11,35 @@ import { startPeers } from '../peers/peers.ts';
 import { grouped, makeReport, ms } from '../peers/report.ts';
 import { freePort } from './free-port.ts';
 import { RelayProcess } from './relay-process.ts';
-import { Screen } from './screen.ts';
+import type { Stage } from './stage.ts';
 import type { Scene } from './view.ts';
 import { drawLine, drawView } from './view.ts';
 
-/** A development Master, the relay and two peers, shown live on stdout. */
+/** How a demo came to its end. */
+export interface DemoEnd {
+  /** Exit code. */
+  readonly code: number;
+  /** What came of it, a line each. */
+  readonly words: readonly string[];
+}
+
+/** A development Master, the relay and two peers, shown live. */
 export class Demo {
+  readonly #stage: Stage;
+  readonly #notice: () => string | undefined;
   readonly #stopping = Promise.withResolvers<void>();
   #stopped = false;
   #folder: string | undefined;
   #master: RunningDevMaster | undefined;
   #relay: RelayProcess | undefined;
   #peers: RunningPeers | undefined;
-  #screen: Screen | undefined;
   #trouble: string | undefined;
+
+  /** `notice` is asked every second for a line to show below the rest. */
+  constructor(stage: Stage, notice: () => string | undefined = () => undefined) {
+    this.#stage = stage;
+    this.#notice = notice;
+  }
 
   stop(): void {
     this.#stopped = true;
@@ -33,11 +47,11 @@ export class Demo {
     void this.#peers?.stop();
   }
 
-  async run(seconds: number | undefined): Promise<number> {
+  /** Until `stop`, or so many seconds of traffic. Rejects with a reason in one line when it can't go on. */
+  async run(seconds: number | undefined): Promise<DemoEnd> {
     try {
       return await this.#run(seconds);
     } finally {
-      this.#screen?.close();
       await this.#relay?.stop();
       await this.#master?.close();
       this.leaveNothing();
@@ -51,14 +65,14 @@ export class Demo {
     this.#folder = undefined;
   }
 
-  async #run(seconds: number | undefined): Promise<number> {
+  async #run(seconds: number | undefined): Promise<DemoEnd> {
     this.#folder = mkdtempSync(join(tmpdir(), 'wavry-relay-demo-'));
-    const listen = `127.0.0.1:${await portOrNote('udp', 4000, 'the relay')}`;
-    const health = `127.0.0.1:${await portOrNote('tcp', 9091, 'its health server')}`;
-    const masterPort = await portOrNote('tcp', 8080, 'Master');
+    const listen = `127.0.0.1:${await this.#port('udp', 4000, 'the relay')}`;
+    const health = `127.0.0.1:${await this.#port('tcp', 9091, 'its health server')}`;
+    const masterPort = await this.#port('tcp', 8080, 'Master');
     const master = await startDevMaster({ listen: `127.0.0.1:${masterPort}` });
     this.#master = master;
-    console.log('Starting the relay …');
+    this.#stage.say('Starting the relay …');
     const relay = new RelayProcess(
       [
         `--listen=${listen}`,
@@ -76,7 +90,7 @@ export class Demo {
     this.#relay = relay;
     await Promise.race([relay.ready(READY_TIMEOUT_MS), this.#stopping.promise]);
     if (this.#trouble !== undefined) throw new Error(this.#trouble);
-    if (this.#stopped) return 0;
+    if (this.#stopped) return { code: 0, words: [] };
 
     const seen = newWatch();
     const show = (now: PeersSnapshot): void => void this.#show(now, seen, master, relay, listen, health);
@@ -94,12 +108,8 @@ export class Demo {
     const end = await this.#peers.done;
     if (this.#trouble !== undefined) throw new Error(this.#trouble);
     const report = makeReport(end, MAX_LOSS_PERCENT);
-    this.#screen?.close();
-    // The terminal has just shown ^C.
-    if (this.#screen) console.log();
-    console.log(lastWords(end));
-    for (const problem of report.problems) console.log(`problem: ${problem}`);
-    return report.ok ? 0 : 1;
+    const problems = report.problems.map((problem) => `problem: ${problem}`);
+    return { code: report.ok ? 0 : 1, words: [...lastWords(end), ...problems] };
   }
 
   async #show(
@@ -138,13 +148,15 @@ export class Demo {
       metrics,
       cost: relay.cost(),
       history: seen.history,
+      notice: this.#notice(),
     };
-    if (!process.stdout.isTTY) {
-      console.log(drawLine(scene));
-      return;
-    }
-    this.#screen ??= new Screen(process.stdout);
-    this.#screen.draw(drawView(scene, this.#screen.paint));
+    this.#stage.show({ draw: (paint) => drawView(scene, paint), line: () => drawLine(scene) });
+  }
+
+  async #port(kind: 'udp' | 'tcp', wanted: number, who: string): Promise<number> {
+    const port = await freePort(kind, wanted);
+    if (port !== wanted) this.#stage.say(`Port ${wanted} is in use: ${who} takes ${port}.`);
+    return port;
   }
 }
 
@@ -167,16 +179,10 @@ function newWatch(): Watch {
   return { received: 0, bytes: 0, lost: 0, bad: 0, history: [] };
 }
 
-async function portOrNote(kind: 'udp' | 'tcp', wanted: number, who: string): Promise<number> {
-  const port = await freePort(kind, wanted);
-  if (port !== wanted) console.log(`Port ${wanted} is in use: ${who} takes ${port}.`);
-  return port;
-}
-
-function lastWords(end: PeersSnapshot): string {
+function lastWords(end: PeersSnapshot): string[] {
   const { tally, overall } = end;
   return [
     `${grouped(tally.received)} packets in ${end.seconds.toFixed(0)} s, latency p50 ${ms(overall.p50)} ms, p99 ${ms(overall.p99)} ms`,
     `${grouped(end.lost)} lost, ${grouped(tally.duplicated)} duplicated, ${grouped(tally.reordered)} reordered, ${grouped(tally.corrupted)} corrupted`,
-  ].join('\n');
+  ];
 }

@@ -2,11 +2,12 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 import { Demo } from './demo.ts';
+import { Stage } from './stage.ts';
 
 /** Exit code of a command line that can't be followed (EX_USAGE of sysexits.h). */
 const EXIT_USAGE = 64;
 
-const HELP = `Usage: npm start -- [options]
+const HELP = `Usage: npm run demo:relay -- [options]
 
 Starts a development Master, the relay and two peers on this machine, and shows live how packets go
 through. Nothing is left behind when it ends.
@@ -39,12 +40,17 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(`demo: ${(error as Error).message.split('\n', 1)[0]}`);
     return EXIT_USAGE;
   }
-  const demo = new Demo();
+  const stage = new Stage(process.stdout);
+  const demo = new Demo(stage);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => demo.stop());
   process.on('exit', () => demo.leaveNothing());
   try {
-    return await demo.run(seconds);
+    const { code, words } = await demo.run(seconds);
+    stage.close();
+    for (const line of words) stage.say(line);
+    return code;
   } catch (error) {
+    stage.close();
     console.error(`demo: ${(error as Error).message}`);
     return 1;
   }

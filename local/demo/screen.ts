@@ -6,7 +6,7 @@ import type { Paint } from './view.ts';
 /** Draws frames over one another at the place where the first one was drawn. */
 export class Screen {
   readonly #out: WriteStream;
-  #lines = 0;
+  #lines: readonly string[] = [];
 
   constructor(out: WriteStream) {
     this.#out = out;
@@ -15,19 +15,39 @@ export class Screen {
 
   readonly paint: Paint = (style, text) => styleText(style, text, { stream: this.#out });
 
+  get size(): Size {
+    return { columns: this.#out.columns ?? 80, rows: this.#out.rows ?? 24 };
+  }
+
   draw(lines: readonly string[]): void {
-    const shown = lines.slice(0, Math.max(1, (this.#out.rows ?? 24) - 1));
-    const width = (this.#out.columns ?? 80) - 1;
-    const up = this.#lines > 0 ? `\x1b[${this.#lines}A` : '';
-    const body = shown.map((line) => `${cut(line, width)}${ERASE_TO_END}\n`).join('');
-    this.#out.write(`${BEGIN_FRAME}\r${up}${body}${ERASE_BELOW}${END_FRAME}`);
-    this.#lines = shown.length;
+    this.#write('', lines);
+  }
+
+  /** Writes a line that stays, above what is drawn. */
+  above(line: string): void {
+    this.#write(`${line}\n`, this.#lines);
   }
 
   /** Gives the terminal back; what was drawn last stays. */
   close(): void {
     this.#out.write(SHOW_CURSOR);
   }
+
+  #write(text: string, lines: readonly string[]): void {
+    const { columns, rows } = this.size;
+    const shown = lines.slice(0, Math.max(1, rows - 1));
+    const up = this.#lines.length > 0 ? `\x1b[${this.#lines.length}A` : '';
+    const body = shown.map((line) => `${cut(line, columns - 1)}${ERASE_TO_END}\n`).join('');
+    const erase = text === '' ? '' : ERASE_BELOW;
+    this.#out.write(`${BEGIN_FRAME}\r${up}${erase}${text}${body}${ERASE_BELOW}${END_FRAME}`);
+    this.#lines = shown;
+  }
+}
+
+/** Characters and lines of the terminal. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 /** The first `width` characters, colour codes not counted. */

@@ -21,6 +21,8 @@ export interface Scene {
   readonly cost: RelayCost;
   /** p99 of the last seconds in ms, the latest last. */
   readonly history: readonly number[];
+  /** What else is going on. */
+  readonly notice?: string | undefined;
 }
 
 export type Style = 'bold' | 'dim' | 'green' | 'red' | 'cyan';
@@ -81,6 +83,7 @@ export function drawView(scene: Scene, paint: Paint): string[] {
     ...relayLines(metrics, paint),
     '',
     paint('dim', ` curl ${scene.healthUrl}/metrics/prometheus`),
+    ...(scene.notice === undefined ? [] : ['', label(paint, 'Next', paint('bold', scene.notice))]),
   ];
 }
 
@@ -97,6 +100,7 @@ export function drawLine(scene: Scene): string {
     `sessions ${metrics?.['active_sessions'] ?? '?'}`,
     `relay CPU ${cost.cpuPercent === null ? '?' : `${cost.cpuPercent.toFixed(1)} %`}`,
     `drops ${drops}`,
+    ...(scene.notice === undefined ? [] : [scene.notice]),
   ].join('  ');
 }
 
@@ -121,7 +125,8 @@ function row(paint: Paint, name: string, now: Figure, total: Figure, alarm = fal
   return ` ${paint('dim', name.padEnd(13))}${alarm ? paint('red', figures) : figures}`;
 }
 
-function label(paint: Paint, name: string, text: string): string {
+/** A line of the view that begins with its name. */
+export function label(paint: Paint, name: string, text: string): string {
   return ` ${paint('dim', name.padEnd(8))}${text}`;
 }
 
@@ -168,11 +173,12 @@ function dropText(metrics: RelayMetrics): string {
   return text;
 }
 
-function megabits(bytes: number): string {
+export function megabits(bytes: number): string {
   return ((bytes * 8) / 1e6).toFixed(1);
 }
 
-function clock(seconds: number): string {
+/** Minutes and seconds, as 07:05. */
+export function clock(seconds: number): string {
   const whole = Math.floor(seconds);
   const minutes = Math.floor(whole / 60);
   return `${String(minutes).padStart(2, '0')}:${String(whole % 60).padStart(2, '0')}`;
