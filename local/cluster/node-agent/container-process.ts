@@ -107,19 +107,21 @@ export class ContainerProcess {
  * process, as soon as it has a /proc of its own.
  */
 function prepareScript(spec: ProcessSpec, root: RootFileSystem, commands: Commands): string {
-  const { mount, unshare, sh, chroot, env } = commands;
+  const { mount, unshare, sh, chroot, env, hostname } = commands;
   const temporary = quote(`${root.path}/tmp`);
   const { covers, points } = root.arrange(
     spec.mounts.map(({ target, source }) => ({ target, isFolder: isFolder(source) })),
   );
-  const lines = [
-    `echo ${quote(spec.hostname)} > /proc/sys/kernel/hostname`,
-    `${mount} -t tmpfs -o mode=1777 tmp ${temporary}`,
-  ];
+  const lines = [`${hostname} ${quote(spec.hostname)}`, `${mount} -t tmpfs -o mode=1777 tmp ${temporary}`];
   const bind = (source: string, target: string, readOnly: boolean): void => {
     lines.push(`${mount} --bind ${quote(source)} ${quote(target)}`);
     if (readOnly) lines.push(`${mount} -o remount,bind,ro ${quote(target)}`);
   };
+  // What stands in for the image may itself lie below the machine's /tmp, which the container's own one hides.
+  for (const folder of foldersBelowTmp(spec.command)) {
+    lines.push(`mkdir -p ${quote(`${root.path}${folder}`)}`);
+    bind(folder, `${root.path}${folder}`, true);
+  }
   for (const cover of covers) bind(cover.source, cover.target, true);
   // Outer mounts first, or they would hide the inner ones.
   const order = spec.mounts.map((_, index) => index).sort((a, b) => points[a]!.length - points[b]!.length);
@@ -147,6 +149,11 @@ function prepareScript(spec: ProcessSpec, root: RootFileSystem, commands: Comman
   ];
   lines.push(`exec ${unshare} --pid ${sh} -c ${quote(watch.join('\n'))} container "$@"`);
   return lines.join('\n');
+}
+
+/** The top folders of /tmp that a command's absolute paths lie in. */
+function foldersBelowTmp(command: readonly string[]): Set<string> {
+  return new Set(command.flatMap((word) => /^\/tmp\/[^/]+(?=\/)/.exec(word)?.[0] ?? []));
 }
 
 function quote(text: string): string {
