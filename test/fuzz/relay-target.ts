@@ -15,7 +15,7 @@ import { bookImbalance, Counter, COUNTER_CELLS } from '../../relay/pipeline/coun
 import { parseSessionId } from '../../relay/protocol/session-id.ts';
 import { startRelay, until } from '../e2e/relay/relay-process.ts';
 import type { RelayProcess } from '../e2e/relay/relay-process.ts';
-import { STRANGERS, STUN_ID } from './cast.ts';
+import { RELAY_ID, STRANGERS, STUN_ID } from './cast.ts';
 import { hostileDatagram } from './hostile-datagrams.ts';
 import type { Material } from './hostile-datagrams.ts';
 import { Random } from './random.ts';
@@ -126,7 +126,10 @@ class AttackedRelay implements Running {
       socket.on('message', ({ length }: Buffer) => (this.#answeredBytes += length));
     }
     void relay.ended.then(({ code, signal }) => {
-      this.#dead = `the relay ended with ${signal ?? code}: ${relay.stderr().trim().split('\n').at(-1)}`;
+      const said = `${relay.stdout()}${relay.stderr()}`
+        .split('\n')
+        .findLast((line) => / ERROR |^wavry-relay/.test(line));
+      this.#dead = `the relay ended with ${signal ?? code}: ${said ?? 'without a word'}`;
     });
   }
 
@@ -141,6 +144,8 @@ class AttackedRelay implements Running {
       await this.#judge();
       return { iterations: shots.length };
     } catch (error) {
+      // The end of a process is known a moment after its sockets are gone.
+      await Promise.race([this.#relay.ended, sleep(1000)]);
       const failure = { error: this.#dead ?? textOf(error), input: await this.#describe(shots) };
       return { iterations: shots.length, failure };
     }
@@ -209,7 +214,8 @@ class AttackedRelay implements Running {
         const relay = await relayOf(resources, this.#master);
         const sockets = await socketsOf(resources);
         await fire(sockets, await portOf(relay), less);
-        return Promise.race([relay.ended.then(() => true), sleep(500, false)]);
+        // Awaited here: leaving this block ends the relay.
+        return await Promise.race([relay.ended.then(() => true), sleep(500, false)]);
       },
       SHRINK_TRIES,
     );
@@ -219,8 +225,10 @@ class AttackedRelay implements Running {
 async function relayOf(resources: AsyncDisposableStack, master: RunningDevMaster): Promise<RelayProcess> {
   // All that starting a process needs of a test is somewhere to leave what ends it.
   const context = { after: (end: () => Promise<void>) => resources.defer(end) } as unknown as TestContext;
+  // One id for all: to Master they are one relay that starts again, and the leases stay good.
+  const who = ['--master-url', master.url, '--relay-id', RELAY_ID];
   const limits = ['--max-sessions', '64', '--packet-queue-capacity', '64', '--workers', '2'];
-  const relay = startRelay(context, ['--master-url', master.url, ...limits]);
+  const relay = startRelay(context, [...who, ...limits]);
   await relay.ready();
   return relay;
 }

@@ -216,6 +216,7 @@ function checkReplayWindow(bytes: Uint8Array): void {
 function addressText(): fc.Arbitrary<string> {
   const host = fc.oneof(
     fc.ipV4(),
+    fc.array(fc.nat({ max: 300 }), { minLength: 3, maxLength: 5 }).map((octets) => octets.join('.')),
     fc.ipV6().map((ip) => `[${ip}]`),
     fc.stringMatching(/^\[?[0-9a-fA-F:.%]{0,24}\]?$/),
     fc.constantFrom('[::ffff:1.2.3.4]', '[fe80::1%2]', '[::]', '01.2.3.4', '1.2.3', '0x7f.0.0.1', '::1', ''),
