@@ -5,15 +5,7 @@ import { LeaseQueue } from '../../relay/pipeline/lease-queue.ts';
 import { Pipeline } from '../../relay/pipeline/pipeline.ts';
 import type { PipelineLimits } from '../../relay/pipeline/pipeline.ts';
 import { Verdict } from '../../relay/pipeline/verdict.ts';
-import {
-  ADDRESS_PORT,
-  ADDRESS_WORDS,
-  formatAddress,
-  isBroadcast,
-  isMulticast,
-  isUnspecified,
-  sameAddress,
-} from '../../relay/protocol/address.ts';
+import { ADDRESS_PORT, ADDRESS_WORDS, formatAddress, sameAddress } from '../../relay/protocol/address.ts';
 import { HEADER_BYTES, MAX_DATAGRAM, MessageType, writeHeader } from '../../relay/protocol/header.ts';
 import { leasePresentDatagram } from '../../relay/protocol/lease-present.ts';
 import { writeRiftTransport } from '../../relay/protocol/rift.ts';
@@ -31,6 +23,7 @@ import {
 } from './cast.ts';
 import type { Leases, RoleNumber } from './cast.ts';
 import { MAX_UDP_BYTES, mutated } from './mutation.ts';
+import { PipelineOracle } from './pipeline-oracle.ts';
 import type { Step } from './pipeline-script.ts';
 import { Random } from './random.ts';
 
@@ -90,8 +83,6 @@ export class PipelineWorld {
   datagrams = 0;
   /** Of honest peers, forwarded as they should be. */
   talked = 0;
-  /** Folds every verdict and answer. */
-  trace = 0;
 
   readonly #options: WorldOptions;
   readonly #leases: Leases;
@@ -102,9 +93,7 @@ export class PipelineWorld {
     renewed: new Set<number>(),
     presented: [],
   }));
-  /** Session and address that the relay has reason to send to. */
-  readonly #accepted = new Set<string>();
-  readonly #presented = new Set<string>();
+  readonly #oracle = new PipelineOracle();
   readonly #arena: Uint8Array;
   readonly #arenaOffset: number;
   readonly #packet: Uint8Array = new Uint8Array(MAX_DATAGRAM);
@@ -116,6 +105,11 @@ export class PipelineWorld {
   #nowMs = 1e7;
   #wallMs = START_WALL_MS;
   #stunUntilMs = -Infinity;
+
+  /** What the pipeline did, in a number. */
+  get trace(): number {
+    return this.#oracle.trace;
+  }
 
   constructor(options: WorldOptions, leases: Leases) {
     this.#options = options;
@@ -220,18 +214,18 @@ export class PipelineWorld {
     const offset = this.#place(bytes);
     const pipeline = this.#pipeline;
     const verdict = pipeline.receive(this.#arena, offset, length, source, 0, this.#nowMs);
-    this.#fold(verdict);
+    this.#oracle.fold(verdict);
     switch (verdict) {
       case Verdict.Forward:
-        this.#judgeForward(bytes, source);
+        this.#oracle.judgeForward(pipeline, bytes, source);
         if (this.datagrams % 16 === 0) pipeline.sendFailed(1);
         else pipeline.forwarded(1, length);
         break;
       case Verdict.Reply:
-        this.#judgeReply(bytes, source);
+        this.#oracle.judgeReply(pipeline, bytes, source);
         break;
       case Verdict.Lease: {
-        this.#presented.add(keyOf(bytes, source, 0));
+        this.#oracle.presented(bytes, source);
         const { knownSession } = pipeline;
         if (!this.#queue.push(this.#arena, offset, length, source, 0, knownSession)) pipeline.queueFull(1);
         break;
@@ -260,54 +254,6 @@ export class PipelineWorld {
     return offset;
   }
 
-  #judgeForward(bytes: Uint8Array, source: Int32Array): void {
-    const { destinations, destinationBase } = this.#pipeline;
-    const key = keyOf(bytes, destinations, destinationBase);
-    this.#fold(destinations[destinationBase + 3]!);
-    this.#fold(destinations[destinationBase + ADDRESS_PORT]!);
-    if (bytes.length > MAX_DATAGRAM) throw new Error(`${bytes.length} bytes were forwarded`);
-    if (!this.#accepted.has(key)) throw new Error(`forwarded to somebody who never came: ${key}`);
-    if (sameAddress(destinations, destinationBase, source, 0)) {
-      throw new Error(`sent back to where it came from: ${key}`);
-    }
-    this.#judgeDestination(destinations, destinationBase);
-    this.#accepted.add(keyOf(bytes, source, 0));
-  }
-
-  #judgeDestination(address: Int32Array, base: number): void {
-    if (
-      address[base + ADDRESS_PORT] === 0 ||
-      isUnspecified(address, base) ||
-      isMulticast(address, base) ||
-      isBroadcast(address, base)
-    ) {
-      throw new Error(`sent to ${formatAddress(address, base)}, which can be nobody's address`);
-    }
-  }
-
-  /** The answer in `reply` to a datagram that came from `source`. */
-  #judgeReply(datagram: Uint8Array, source: Int32Array): void {
-    const { reply, replyLength } = this.#pipeline;
-    const renew = datagram[2] === MessageType.LeaseRenew;
-    this.#fold(replyLength);
-    for (let i = 0; i < replyLength; i++) this.#fold(reply[i]!);
-    this.#judgeDestination(source, 0);
-    if (replyLength > datagram.length && !renew) {
-      throw new Error(`${datagram.length} bytes were answered with ${replyLength}`);
-    }
-    for (let i = 4; i < HEADER_BYTES; i++) {
-      if (reply[i] !== datagram[i]) throw new Error('answered for another session');
-    }
-    if (reply[2] === MessageType.LeaseAck) {
-      const key = keyOf(datagram, source, 0);
-      if (replyLength !== 36) throw new Error(`a LEASE_ACK of ${replyLength} bytes`);
-      if (renew && !this.#accepted.has(key)) throw new Error(`a renewal was granted to a stranger: ${key}`);
-      this.#accepted.add(key);
-    } else if (reply[2] !== MessageType.LeaseReject || replyLength !== 22) {
-      throw new Error(`an answer of type ${reply[2]} and ${replyLength} bytes`);
-    }
-  }
-
   /** Verifies up to `leases` of those that wait. */
   #verify(leases: number): void {
     const queue = this.#queue;
@@ -322,10 +268,11 @@ export class PipelineWorld {
         this.#nowMs,
         this.#wallMs,
       );
-      this.#fold(verdict);
+      this.#oracle.fold(verdict);
       if (verdict === Verdict.Drop) continue;
       if (verdict !== Verdict.Reply) throw new Error(`present gave verdict ${verdict}`);
-      this.#judgeReply(
+      this.#oracle.judgeReply(
+        this.#pipeline,
         queue.bytes.subarray(offset, offset + length),
         queue.sources.slice(sourceBase, sourceBase + ADDRESS_WORDS),
       );
@@ -336,11 +283,7 @@ export class PipelineWorld {
     const pipeline = this.#pipeline;
     pipeline.sweep(this.#nowMs, this.#wallMs);
     for (let due = 0; pipeline.takeDue(this.#nowMs, this.#wallMs) === Verdict.Reply; due++) {
-      const { destinations, destinationBase, reply } = pipeline;
-      const key = keyOf(reply, destinations, destinationBase);
-      if (reply[2] !== MessageType.LeaseAck) throw new Error(`takeDue gave type ${reply[2]}`);
-      if (!this.#presented.has(key)) throw new Error(`acknowledged to somebody who never asked: ${key}`);
-      this.#accepted.add(key);
+      this.#oracle.judgeDue(pipeline);
       if (due > 2 * this.#options.maxSessions) throw new Error('more peers moved than there are');
     }
   }
@@ -442,13 +385,7 @@ export class PipelineWorld {
     }
     const restored = readRecord(record, 0, RELAY_ID);
     if (!restored) throw new Error('a record was restored that can not be read');
-    this.#remember(restored);
-  }
-
-  #remember({ sessionId, peers }: NonNullable<ReturnType<typeof readRecord>>): void {
-    const header = new Uint8Array(HEADER_BYTES);
-    header.set(sessionId, 4);
-    for (const peer of peers) if (peer) this.#accepted.add(keyOf(header, peer.address, 0));
+    this.#oracle.restored(restored);
   }
 
   /** Every session that is not over comes back, and those who talk in it need do nothing for that. */
@@ -490,16 +427,4 @@ export class PipelineWorld {
     const imbalance = bookImbalance(this.#cells);
     if (imbalance !== undefined) throw new Error(imbalance);
   }
-
-  #fold(value: number): void {
-    this.trace = (Math.imul(this.trace, 31) + value) | 0;
-  }
-}
-
-/** The session named in a header and an address. */
-function keyOf(datagram: Uint8Array, address: Int32Array, base: number): string {
-  let key = '';
-  for (let i = 4; i < HEADER_BYTES; i++) key += String.fromCharCode(datagram[i]!);
-  for (let i = 0; i < ADDRESS_WORDS; i++) key += `,${address[base + i]!}`;
-  return key;
 }
