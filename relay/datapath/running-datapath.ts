@@ -72,7 +72,9 @@ export class RunningDatapath implements Datapath {
     this.description =
       `Relay listening on ${formatListen(this.address)} with ${sockets.description}${why === '' ? '' : `, ${why}`}; ` +
       `${this.workers} worker${this.workers === 1 ? '' : 's'}, receive buffer ${Math.round(sockets.bufferBytes / 1024)} KiB`;
-    for (const [worker, thread] of this.#threads.entries()) this.#watch(thread, worker, log);
+    for (const [worker, thread] of this.#threads.entries()) this.#watch(thread, worker, parts.errors, log);
+    // With port 0 only now is it known which addresses are the relay's own.
+    if (!parts.boundBefore) this.setOwnEndpoints([]);
   }
 
   totals(): Float64Array {
@@ -195,7 +197,7 @@ export class RunningDatapath implements Datapath {
     this.#sockets.close();
   }
 
-  #watch(thread: Worker, worker: number, log: DatapathLog): void {
+  #watch(thread: Worker, worker: number, errors: readonly unknown[], log: DatapathLog): void {
     thread.on('message', (report: Report) => {
       if (report.kind === 'log') log('debug', report.line);
       else if (report.kind === 'stun' && report.id === this.#asking?.id) {
@@ -205,8 +207,16 @@ export class RunningDatapath implements Datapath {
         resolve(formatAddress(report.mapped, 0));
       }
     });
-    thread.on('error', (error) => this.#died(`worker ${worker} died: ${messageOf(error)}`));
-    thread.on('exit', (code) => this.#died(`worker ${worker} ended with code ${code}`));
+    const onExit = (code: number | string): void => {
+      const error = errors[worker];
+      this.#died(
+        error === undefined
+          ? `worker ${worker} ended with code ${code}`
+          : `worker ${worker} died: ${messageOf(error)}`,
+      );
+    };
+    if (thread.threadId === ENDED) onExit('unknown');
+    else thread.on('exit', onExit);
   }
 
   #died(reason: string): void {
@@ -237,8 +247,14 @@ interface Parts {
   readonly admission: SharedAdmission;
   readonly records: DirtyRecordsReader | undefined;
   readonly threads: readonly Worker[];
+  /** What each of them threw, if it did: an error comes before the exit. */
+  readonly errors: readonly unknown[];
+  /** The main thread bound, so that the workers know the relay's own addresses. */
+  readonly boundBefore: boolean;
 }
 
+/** Worker.threadId once a thread is gone. */
+const ENDED = -1;
 /** Workers look at flags every 100 ms at least. */
 const STOP_MS = 2000;
 /**
@@ -252,6 +268,9 @@ function prepare({ config, relayId, restored, keys }: DatapathOptions, sockets: 
   const state = SharedState.allocate(workers);
   const records =
     config.stateDir === undefined ? undefined : DirtyRecordsReader.allocate(workers, config.maxSessions);
+  const boundBefore = sockets.address.port !== 0;
+  const ownEndpoints = joined(boundBefore ? ownAddresses(sockets.address) : []);
+  const errors: unknown[] = [];
   const threads = Array.from({ length: workers }, (_, index) => {
     const setup: WorkerSetup = {
       index,
@@ -266,25 +285,31 @@ function prepare({ config, relayId, restored, keys }: DatapathOptions, sockets: 
       restored: restored.filter(
         (record) => workerOfSession(record, RECORD_SESSION_ID_OFFSET, workers) === index,
       ),
-      ownEndpoints: joined(sockets.address.port === 0 ? [] : ownAddresses(sockets.address)),
+      ownEndpoints,
       seed: randomFillSync(new Uint32Array(4)),
       logPackets: config.logLevel === 'debug',
       state: state.buffer,
       records,
       socket: sockets.socket(index),
     };
-    return new Worker(new URL('worker-thread.ts', import.meta.url), {
+    const thread = new Worker(new URL('worker-thread.ts', import.meta.url), {
       // What `top -H` shows.
       name: `packets-${index}`,
       workerData: setup,
       resourceLimits: RESOURCE_LIMITS,
     });
+    thread.on('error', (error) => {
+      errors[index] = error;
+    });
+    return thread;
   });
   return {
     state,
     admission: state.admission(config.maxSessions, config.loadShedThresholdPct),
     records: records && new DirtyRecordsReader(records, workers, config.maxSessions),
     threads,
+    errors,
+    boundBefore,
   };
 }
 
@@ -339,7 +364,7 @@ async function readiness(thread: Worker, listen: SocketAddress): Promise<Extract
 }
 
 function exited(thread: Worker): Promise<void> {
-  if (thread.threadId === -1) return Promise.resolve();
+  if (thread.threadId === ENDED) return Promise.resolve();
   return new Promise((resolve) => {
     thread.once('exit', () => resolve());
   });

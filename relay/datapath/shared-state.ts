@@ -51,8 +51,9 @@ export class SharedState {
   stop(): void {
     Atomics.store(this.#ints, STOP, 1);
   }
+  /** A plain load, as are the other flags that a worker looks at every turn: a system call lies between any two of them. */
   stopping(): boolean {
-    return Atomics.load(this.#ints, STOP) === 1;
+    return this.#ints[STOP] === 1;
   }
 
   admission(maxSessions: number, shedThresholdPct: number): SharedAdmission {
@@ -70,14 +71,11 @@ export class SharedState {
   }
   /** Whether mail was announced since the last call. */
   takeMail(worker: number): boolean {
-    return (
-      Atomics.load(this.#ints, MAIL + worker) === 1 && Atomics.exchange(this.#ints, MAIL + worker, 0) === 1
-    );
+    return this.#ints[MAIL + worker] === 1 && Atomics.exchange(this.#ints, MAIL + worker, 0) === 1;
   }
 
   beat(worker: number): void {
-    const at = (this.#block(worker) + HEARTBEAT) >> 2;
-    Atomics.store(this.#ints, at, (this.#ints[at]! + 1) | 0);
+    this.#ints[(this.#block(worker) + HEARTBEAT) >> 2]!++;
   }
   heartbeat(worker: number): number {
     return Atomics.load(this.#ints, (this.#block(worker) + HEARTBEAT) >> 2);
