@@ -50,10 +50,10 @@ export class BinarySearch {
   }
 }
 
-/** `the cluster: building kube-apiserver (2 of 6) 01:23, all 01:40 of ~10 min` */
+/** `building kube-apiserver (2 of 6) 01:23, 01:40 of about 10 min`: at most 70 characters. */
 export function buildNotice({ binary, seconds }: BinaryProgress, totalMs: number): string {
-  const number = ALL.indexOf(binary) + 1;
-  return `the cluster: building ${binary} (${number} of ${ALL.length}) ${clock(seconds)}, all ${clock(totalMs / 1000)} of ~10 min`;
+  const which = `${binary} (${ALL.indexOf(binary) + 1} of ${ALL.length})`;
+  return `building ${which} ${clock(seconds)}, ${clock(totalMs / 1000)} of about 10 min`;
 }
 
 const ALL: readonly BinaryName[] = [...CONTROL_PLANE_BINARIES, 'helm'];

@@ -38,7 +38,7 @@ export class ClusterDemo {
   async run(seconds: number | undefined, signal: AbortSignal): Promise<DemoEnd> {
     const over = new AbortController();
     const both = AbortSignal.any([signal, over.signal]);
-    const { masterUrl, masterListen, adminToken, start, shellLines } = this.#site;
+    const { masterUrl, masterListen, adminToken, start } = this.#site;
     const crowdProcess = new CrowdProcess(start, {
       masterUrl,
       ...(masterListen !== undefined && { listen: masterListen }),
@@ -57,8 +57,7 @@ export class ClusterDemo {
       await Promise.race([crowdProcess.ready, aborted(both)]);
       if (!both.aborted) {
         await applyFleet(this.#site, both);
-        this.#stage.say(`Applied wavryrelay/${FLEET}. In another terminal:`);
-        for (const line of [...shellLines, ...fleetLines(this.#site.namespace)]) this.#stage.say(`  ${line}`);
+        this.#sayLines();
         await this.#watch(both);
       }
     } catch (error) {
@@ -74,6 +73,14 @@ export class ClusterDemo {
   /** For the end of the process, where nothing can be waited for. */
   killNow(): void {
     this.#crowdProcess?.killNow();
+  }
+
+  /** A terminal has them in its picture. */
+  #sayLines(): void {
+    if (this.#stage.isTerminal) return;
+    const { shellLines, namespace } = this.#site;
+    this.#stage.say(`Applied wavryrelay/${FLEET}. In another terminal:`);
+    for (const line of [...shellLines, ...fleetLines(namespace)]) this.#stage.say(`  ${line}`);
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -105,6 +112,7 @@ export class ClusterDemo {
       cluster: this.#cluster,
       crowd: this.#crowd,
       trouble: this.#trouble,
+      nowMs: Date.now(),
       history: this.#history,
       shellLines: [...shellLines, ...fleetLines(namespace)],
     };

@@ -1,6 +1,6 @@
 import type { RelayStatus } from '../../operator/api/status.ts';
 import { grouped, ms } from '../peers/report.ts';
-import type { ClusterState, FleetEvent } from './cluster-state.ts';
+import type { ClusterState } from './cluster-state.ts';
 import type { CrowdReport } from './crowd/crowd-report.ts';
 import { FLEET } from './fleet.ts';
 import type { Size } from './screen.ts';
@@ -19,6 +19,8 @@ export interface ClusterScene {
   readonly crowd: CrowdReport | undefined;
   /** What doesn't answer at the moment. */
   readonly trouble: string | undefined;
+  /** Unix milliseconds: events have ages. */
+  readonly nowMs: number;
   /** p99 of the slowest session in the last seconds, the latest last. */
   readonly history: readonly number[];
   /** To be typed in another terminal. */
@@ -35,7 +37,7 @@ export function drawCluster(scene: ClusterScene, paint: Paint, { columns, rows }
     label(paint, 'Fleet', fleetLine(scene, paint)),
     label(paint, '', conditionLine(scene, paint)),
     label(paint, 'Objects', objectsLine(scene.cluster)),
-    label(paint, 'Operator', ` ${operatorLine(scene)}`),
+    label(paint, 'Control', operatorLine(scene)),
     label(paint, 'Master', masterLine(scene)),
     '',
   ];
@@ -48,7 +50,7 @@ export function drawCluster(scene: ClusterScene, paint: Paint, { columns, rows }
   const fixed = head.length + peers.length + shell.length;
   const relays = relayLines(scene, paint, width, Math.max(2, room - fixed));
   const left = room - fixed - relays.length;
-  const events = left >= 3 ? eventLines(scene.cluster?.events ?? [], paint, left) : [];
+  const events = left >= 3 ? eventLines(scene, paint, left) : [];
   return [...head, ...relays, ...peers, ...events, ...shell];
 }
 
@@ -65,7 +67,7 @@ export function clusterLine({ seconds, cluster, crowd, trouble }: ClusterScene):
     `sessions ${now.sessions}`,
     `${grouped(now.packets)} pkt/s`,
     `${megabits(now.bytes)} Mbit/s`,
-    `p50 ${ms(now.p50)} p99 ${ms(now.p99)} ms`,
+    `p50 ${figure(now.p50)} p99 ${figure(now.p99)} ms`,
     `lost ${grouped(crowd?.total.lost ?? 0)}`,
     ...(relays.length > 0 ? [`relays ${relays.join(', ')}`] : []),
     ...(trouble === undefined ? [] : [trouble]),
@@ -139,9 +141,9 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 function operatorLine({ operatorHow, cluster }: ClusterScene): string {
-  if (!cluster?.operator) return operatorHow;
+  if (!cluster?.operator) return `operator: ${operatorHow}`;
   const { ready, desired } = cluster.operator;
-  return `${operatorHow}, ${ready} of ${desired} ready`;
+  return `operator: ${operatorHow}, ${ready} of ${desired} ready`;
 }
 
 function masterLine({ masterUrl, crowd }: ClusterScene): string {
@@ -190,7 +192,6 @@ function relayLines({ cluster, crowd }: ClusterScene, paint: Paint, width: numbe
 }
 
 function drawRow({ relay, sessions, packets, p50, p99, lost }: Row, paint: Paint, wide: boolean): string {
-  const latency = (value: number): string => (packets > 0 ? ms(value) : '-');
   const where = relay.state === 'Serving' || relay.state === 'Draining';
   const line = relayLine(
     [
@@ -200,13 +201,18 @@ function drawRow({ relay, sessions, packets, p50, p99, lost }: Row, paint: Paint
       relay.endpoint ?? '-',
       sessions === undefined ? '-' : String(sessions),
       grouped(packets),
-      latency(p99),
+      figure(p99),
     ],
-    [latency(p50), grouped(lost)],
+    [figure(p50), grouped(lost)],
     wide,
   );
   const painted = line.replace(relay.state, paint(STATE_STYLE[relay.state], relay.state));
   return wide && !where && relay.reason !== undefined ? `${painted}  ${paint('dim', relay.reason)}` : painted;
+}
+
+/** A latency, or `-` before there is one. */
+function figure(latencyMs: number): string {
+  return latencyMs > 0 ? ms(latencyMs) : '-';
 }
 
 const STATE_STYLE: Readonly<Record<RelayStatus['state'], Style>> = {
@@ -259,7 +265,7 @@ function peersLines({ crowd, history }: ClusterScene, paint: Paint, width: numbe
     label(
       paint,
       'Peers',
-      `${now.sessions} sessions   ${grouped(now.packets)} pkt/s   ${megabits(now.bytes)} Mbit/s   latency p50 ${ms(now.p50)}  p99 ${ms(now.p99)} ms`,
+      `${now.sessions} sessions   ${grouped(now.packets)} pkt/s   ${megabits(now.bytes)} Mbit/s   p50 ${figure(now.p50)} ms   p99 ${figure(now.p99)} ms`,
     ),
     label(
       paint,
@@ -275,7 +281,8 @@ function mark(paint: Paint, count: number, text: string): string {
   return count > 0 ? paint('red', text) : paint('green', text);
 }
 
-function eventLines(events: readonly FleetEvent[], paint: Paint, room: number): string[] {
+function eventLines({ cluster, nowMs }: ClusterScene, paint: Paint, room: number): string[] {
+  const events = cluster?.events ?? [];
   const shown = events.slice(-Math.min(room - 1, MOST_EVENTS));
   if (shown.length === 0) return [];
   return [
@@ -284,10 +291,17 @@ function eventLines(events: readonly FleetEvent[], paint: Paint, room: number): 
       label(
         paint,
         i === 0 ? 'Events' : '',
-        `${paint('dim', event.time.slice(11, 19))} ${event.reason}  ${paint('dim', event.message)}`,
+        `${paint('dim', age(nowMs - Date.parse(event.time)).padStart(4))}  ${event.reason}  ${paint('dim', event.message)}`,
       ),
     ),
   ];
 }
 
 const MOST_EVENTS = 8;
+
+/** As kubectl shows ages, in whole units. */
+export function age(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)}m` : `${Math.floor(seconds / 3600)}h`;
+}

@@ -177,9 +177,11 @@ class ContextCluster {
   async #removeAll(): Promise<void> {
     this.#events.say(`Removing the demo from ${this.#context} …`);
     await this.#delete(Resources.wavryRelays, NAMESPACE, FLEET);
-    await this.#delete(NAMESPACES, undefined, NAMESPACE);
     const until = performance.now() + LEAVE_PATIENCE_MS;
-    // Relays end when their last session has been quiet for long enough.
+    // Relays end when their last session has been quiet for long enough. A namespace that is deleted before its pods are
+    // gone is looked at again only after half of their grace period.
+    while ((await this.#hasPods()) && performance.now() < until) await sleep(500);
+    await this.#delete(NAMESPACES, undefined, NAMESPACE);
     while ((await this.#find(NAMESPACES, NAMESPACE)) && performance.now() < until) await sleep(500);
     if (await this.#find(NAMESPACES, NAMESPACE))
       this.#events.say(
@@ -192,6 +194,12 @@ class ContextCluster {
     );
     if (items.length === 0) await this.#delete(CRDS, undefined, CRD);
     else this.#events.say(`The CRD stays: there are other WavryRelays.`);
+  }
+
+  async #hasPods(): Promise<boolean> {
+    const path = resourcePath(Resources.pods, NAMESPACE);
+    const { items } = await this.client.call<{ items: KubeObject[] }>('GET', path);
+    return items.length > 0;
   }
 
   async #find(resource: Resource, name: string): Promise<KubeObject | undefined> {

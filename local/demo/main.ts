@@ -7,6 +7,9 @@ import { StartDemo } from './start-demo.ts';
 
 /** Exit code of a command line that can't be followed (EX_USAGE of sysexits.h). */
 const EXIT_USAGE = 64;
+/** A second Ctrl-C: 128 and the number of SIGINT. */
+const EXIT_IMPATIENT = 130;
+const IMPATIENT_MS = 1000;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -25,7 +28,15 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const stage = new Stage(process.stdout);
   const demo = new StartDemo(commandLine, stage);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => demo.stop());
+  let askedMs = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // npm sends on what the terminal has sent already, so only a later one is a second wish.
+      if (askedMs !== 0 && performance.now() - askedMs > IMPATIENT_MS) process.exit(EXIT_IMPATIENT);
+      askedMs ||= performance.now();
+      demo.stop();
+    });
+  }
   process.on('exit', () => demo.leaveNothing());
   try {
     const { code, words } = await demo.run();

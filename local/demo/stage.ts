@@ -19,6 +19,10 @@ export class Stage {
     this.#out = out;
   }
 
+  get isTerminal(): boolean {
+    return this.#out.isTTY;
+  }
+
   /** A line that stays. */
   say(line: string): void {
     if (this.#screen) this.#screen.above(line);
@@ -26,7 +30,7 @@ export class Stage {
   }
 
   show(frame: Frame): void {
-    if (!this.#out.isTTY) {
+    if (!this.isTerminal) {
       this.say(frame.line());
       return;
     }

@@ -83,7 +83,7 @@ export function drawView(scene: Scene, paint: Paint): string[] {
     ...relayLines(metrics, paint),
     '',
     paint('dim', ` curl ${scene.healthUrl}/metrics/prometheus`),
-    ...(scene.notice === undefined ? [] : ['', label(paint, 'Next', paint('bold', scene.notice))]),
+    ...(scene.notice === undefined ? [] : ['', label(paint, 'Cluster', paint('bold', scene.notice))]),
   ];
 }
 
