@@ -19,7 +19,7 @@ export const RELAY_ID = 'relay-of-the-fuzz';
 export const PAIRS = 4;
 /** Sessions that each pair has, one after the other. */
 export const GENERATIONS = 4;
-const STRANGER_SESSIONS = 8;
+export const STRANGER_SESSIONS = 8;
 /** Wall clock at the start, Unix milliseconds. */
 export const START_WALL_MS: number = NOW_MS;
 
@@ -63,6 +63,16 @@ export const STRANGERS: readonly Int32Array[] = addresses([
   '[ff02::1]:4001',
   '255.255.255.255:4001',
 ]);
+
+/** Where somebody is who has a lease, though no good intentions. */
+export function insiderAddress(session: number, role: RoleNumber): Int32Array {
+  return Int32Array.of(0, 0, 0xffff, 0x0a09_0000 | (session << 8) | role, 7000, 0);
+}
+
+/** That insider's lease. */
+export function insiderLease(session: number, role: RoleNumber): number {
+  return LEASES_OF_PAIRS + session * 4 + role;
+}
 
 export const STUN_SERVER: Int32Array = parseAddress('198.51.100.200:3478')!;
 export const STUN_ID: Uint8Array = Uint8Array.from({ length: 12 }, (_, i) => 100 + i);

@@ -1,9 +1,13 @@
-import { parseAddress, formatAddress } from '../../relay/protocol/address.ts';
+import { ADDRESS_PORT, formatAddress, parseAddress } from '../../relay/protocol/address.ts';
+import { leasePresentDatagram } from '../../relay/protocol/lease-present.ts';
 import {
   GENERATIONS,
+  insiderAddress,
+  insiderLease,
   PAIRS,
   pairSession,
   START_WALL_MS,
+  STRANGER_SESSIONS,
   STRANGERS,
   STRANGERS_LEASES,
   strangerSession,
@@ -36,6 +40,8 @@ export type Step =
   | { readonly kind: 'meet'; readonly pair: number; readonly generation: number }
   /** A peer presents its newer lease. */
   | { readonly kind: 'renew'; readonly pair: number; readonly role: 0 | 1 }
+  /** A peer of a pair sends its last packet a second time. */
+  | { readonly kind: 'again'; readonly pair: number; readonly role: 0 | 1 }
   /** Each peer of a pair sends the other one packet. */
   | { readonly kind: 'talk'; readonly pair: number; readonly size: number }
   /** Time passes in which all pairs talk. */
@@ -78,7 +84,8 @@ function materialOf({ tokens }: Leases): Material {
 function step(random: Random, material: Material, met: number[]): Step {
   const kind = random.below(1000);
   const pair = random.below(PAIRS);
-  if (kind < 600) return strangersDatagram(random, material, met);
+  if (kind < 400) return strangersDatagram(random, material, met);
+  if (kind < 600) return insidersDatagram(random, material);
   if (kind < 640) {
     const mutation = random.oneIn(3) ? random.u32() : undefined;
     return { kind: 'copy', pair, back: random.below(6), source: strangersSource(random), mutation };
@@ -88,17 +95,22 @@ function step(random: Random, material: Material, met: number[]): Step {
   }
   if (kind < 880) return { kind: 'time', ms: random.oneIn(12) ? random.below(9000) : random.below(400) };
   if (kind < 940) return { kind: 'verify', leases: random.between(1, 6) };
-  if (kind < 958) return { kind: 'sweep' };
+  if (kind < 950) return { kind: 'sweep' };
+  if (kind < 958) return { kind: 'again', pair, role: random.below(2) as 0 | 1 };
   if (kind < 972) return { kind: 'renew', pair, role: random.below(2) as 0 | 1 };
   if (kind < 982) {
     const generation = (met[pair]! + 1) % GENERATIONS;
     met[pair] = generation;
     return { kind: 'meet', pair, generation };
   }
-  if (kind < 986) {
-    return { kind: 'silence', ms: random.oneIn(8) ? random.below(7_200_000) : random.between(2000, 90_000) };
+  // Far steps are rare: after them every lease has expired, and little is left to go wrong.
+  const far = random.oneIn(24);
+  if (kind < 986)
+    return { kind: 'silence', ms: far ? random.below(7_200_000) : random.between(2000, 30_000) };
+  if (kind < 988) {
+    const most = far ? 4_000_000 : 40_000;
+    return { kind: 'clock', ms: random.between(-most, most) };
   }
-  if (kind < 988) return { kind: 'clock', ms: random.between(-4_000_000, 4_000_000) };
   if (kind < 990) return { kind: 'drain', on: random.oneIn(3) };
   if (kind < 992) return { kind: 'shed', on: random.oneIn(3) };
   if (kind < 994) return { kind: 'own', addresses: random.pick(STRANGERS) };
@@ -121,6 +133,24 @@ function strangersDatagram(random: Random, material: Material, met: readonly num
         : material.sessions,
   };
   return { kind: 'datagram', bytes: hostileDatagram(random, mine), source: strangersSource(random) };
+}
+
+/** Of a peer that Master gave a lease to, and that does with it whatever it likes: it replays, floods and moves about. */
+function insidersDatagram(random: Random, material: Material): Step {
+  const session = random.below(STRANGER_SESSIONS);
+  const role = random.below(2) as 0 | 1;
+  const source = insiderAddress(session, role);
+  if (random.oneIn(12)) source[ADDRESS_PORT] = 7000 + random.below(3);
+  const mine = {
+    ...material,
+    sessions: [strangerSession(session)],
+    tokens: [material.tokens[STRANGERS_LEASES.indexOf(insiderLease(session, role))]!],
+  };
+  if (random.oneIn(4)) {
+    const token = Buffer.from(mine.tokens[0]!).toString('latin1');
+    return { kind: 'datagram', bytes: leasePresentDatagram(mine.sessions[0]!, role, token), source };
+  }
+  return { kind: 'datagram', bytes: hostileDatagram(random, mine), source };
 }
 
 function strangersSource(random: Random): Int32Array {

@@ -71,6 +71,8 @@ interface Pair {
   untilMs: number;
   /** Of each session: the last sequence sent. */
   readonly sequences: number[];
+  /** After a restart and a newer lease nothing is known of what was sent before. */
+  windowIsNew: boolean;
   /** The leases that it goes on with, as an honest peer does with its newest. */
   readonly renewed: Set<number>;
   /** LEASE_PRESENTs that were accepted, the last first. */
@@ -90,6 +92,7 @@ export class PipelineWorld {
     generation: undefined,
     untilMs: 0,
     sequences: Array.from({ length: GENERATIONS }, () => 0),
+    windowIsNew: false,
     renewed: new Set<number>(),
     presented: [],
   }));
@@ -137,6 +140,9 @@ export class PipelineWorld {
         break;
       case 'talk':
         this.#talk(step.pair, step.size);
+        break;
+      case 'again':
+        this.#again(step.pair, step.role);
         break;
       case 'time':
         this.#pass(step.ms);
@@ -339,7 +345,9 @@ export class PipelineWorld {
     if (generation === undefined) return;
     this.#verify(Infinity);
     const lease = pairLease(index, generation, role, true);
-    if (this.#present(index, generation, role, lease)) this.#pairs[index]!.renewed.add(lease);
+    if (!this.#present(index, generation, role, lease)) return;
+    this.#pairs[index]!.renewed.add(lease);
+    this.#pairs[index]!.windowIsNew = true;
   }
 
   #leaseOf(pair: number, generation: number, role: RoleNumber): number {
@@ -375,6 +383,21 @@ export class PipelineWorld {
       }
       this.talked++;
     }
+    pair.windowIsNew = false;
+  }
+
+  /** What was sent is not sent a second time. */
+  #again(index: number, role: RoleNumber): void {
+    const { generation, sequences, untilMs, windowIsNew } = this.#pairs[index]!;
+    if (generation === undefined || windowIsNew || this.#nowMs >= untilMs) return;
+    const packet = this.#packet.subarray(0, 64);
+    writeHeader(packet, 0, MessageType.Forward, pairSession(index, generation), 0);
+    writeRiftTransport(packet, HEADER_BYTES, 7 + role, 0, sequences[generation]!);
+    const verdict = this.#deliver(packet, peerAddress(index, role));
+    const { dropReason } = this.#pipeline;
+    if (verdict !== Verdict.Drop || dropReason !== Counter.replay_dropped_packets) {
+      throw new Error(`a packet of pair ${index} passed twice, or was dropped for reason ${dropReason}`);
+    }
   }
 
   #restore(record: Uint8Array): void {
@@ -392,6 +415,7 @@ export class PipelineWorld {
   #restart(): void {
     this.#verify(Infinity);
     this.#judge();
+    for (const pair of this.#pairs) pair.windowIsNew = true;
     const records: Uint8Array[] = [];
     for (let slot = 0; slot < this.#options.maxSessions; slot++) {
       if (!this.#pipeline.writeRecord(slot, this.#record, 0, this.#nowMs, this.#wallMs)) continue;
