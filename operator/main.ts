@@ -33,8 +33,8 @@ async function main(): Promise<number> {
       process.once('SIGINT', () => resolve('SIGINT'));
     });
     const reason = await Promise.race([signal, operator.ended]);
-    log.info(`stopping: ${reason}`);
     const asked = reason.startsWith('SIG');
+    log.log(asked ? 'info' : 'error', `stopping: ${reason}`);
     await operator.stop();
     return asked ? 0 : 1;
   } catch (error) {

@@ -70,12 +70,16 @@ const monitoring = z
   .object({
     serviceMonitor: z
       .boolean()
-      .default(true)
-      .describe('Makes a ServiceMonitor, where the Prometheus Operator is installed.'),
+      .optional()
+      .describe(
+        'Whether to make a ServiceMonitor. When absent, where the Prometheus Operator is installed; true says that it has to be.',
+      ),
     prometheusRule: z
       .boolean()
-      .default(true)
-      .describe('Makes a PrometheusRule with the alerts, where the Prometheus Operator is installed.'),
+      .optional()
+      .describe(
+        'Whether to make a PrometheusRule with the alerts. When absent, where the Prometheus Operator is installed; true says that it has to be.',
+      ),
     dashboard: z.boolean().default(false).describe('Makes a ConfigMap with the Grafana dashboard.'),
     labels: z
       .record(z.string(), z.string().max(63))

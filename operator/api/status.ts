@@ -48,7 +48,8 @@ export const status = z
     relays: z
       .array(relay)
       .max(2000)
-      .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
+      // Written as a whole by the operator alone: an entry for each field of each relay in managedFields would double it.
+      .meta({ 'x-kubernetes-list-type': 'atomic' })
       .optional()
       .describe('Each relay.'),
     conditions: z

@@ -113,7 +113,6 @@ export function readConfig(
     if (value !== undefined && value !== '') return { text: value, source: variable };
     return { text: OPTIONS.find((option) => option.flag === flag)?.default, source: `--${flag}` };
   };
-  const text = (flag: string): string => raw(flag).text ?? '';
   const number = (flag: string, least: number, most: number): number => {
     const { text, source } = raw(flag);
     const value = Number(text);
@@ -128,6 +127,14 @@ export function readConfig(
     }
     return value;
   };
+  const whole = (flag: string, least: number, most: number): number => {
+    const value = number(flag, least, most);
+    if (Number.isInteger(value)) return value;
+    const { text, source } = raw(flag);
+    throw new UsageError(`${source}: "${text}" is not a whole number`);
+  };
+  const milliseconds = (flag: string, least: number, most: number): number =>
+    Math.round(number(flag, least, most) * 1000);
   const choice = <T extends string>(flag: string, choices: readonly T[]): T => {
     const { text, source } = raw(flag);
     if (!choices.includes(text as T))
@@ -138,20 +145,17 @@ export function readConfig(
   const config: Config = {
     kubeconfig: raw('kubeconfig').text,
     context: raw('context').text,
-    namespaces: text('namespaces')
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== ''),
-    relayImage: text('relay-image'),
+    namespaces: namespaces(raw('namespaces')),
+    relayImage: image(raw('relay-image')),
     listen: address(raw('listen')),
     leaderElect: bool(raw('leader-elect')),
     leaseNamespace: raw('lease-namespace').text ?? env['POD_NAMESPACE'],
-    leaseDurationMs: number('lease-duration', 1, 3600) * 1000,
-    renewDeadlineMs: number('renew-deadline', 0.5, 3600) * 1000,
-    retryPeriodMs: number('retry-period', 0.1, 600) * 1000,
-    maxConcurrentRollouts: Math.trunc(number('max-concurrent-rollouts', 1, 10_000)),
-    workers: Math.trunc(number('workers', 1, 64)),
-    pollIntervalMs: number('poll-interval', 0.1, 60) * 1000,
+    leaseDurationMs: milliseconds('lease-duration', 1, 3600),
+    renewDeadlineMs: milliseconds('renew-deadline', 0.5, 3600),
+    retryPeriodMs: milliseconds('retry-period', 0.1, 600),
+    maxConcurrentRollouts: whole('max-concurrent-rollouts', 1, 10_000),
+    workers: whole('workers', 1, 64),
+    pollIntervalMs: milliseconds('poll-interval', 0.1, 60),
     pollThrough: choice('poll-through', ['auto', 'direct', 'proxy']),
     logLevel: choice('log-level', ['debug', 'info', 'warn', 'error']),
     logFormat: choice('log-format', ['json', 'text']),
@@ -208,6 +212,25 @@ function bool({ text, source }: { text: string | undefined; source: string }): b
     default:
       throw new UsageError(`${source}: "${text}" is neither true nor false`);
   }
+}
+
+/** RFC 1123 labels, each once. */
+function namespaces({ text, source }: { text: string | undefined; source: string }): string[] {
+  const names = (text ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  for (const name of names) {
+    if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+      throw new UsageError(`${source}: "${name}" is not the name of a namespace`);
+  }
+  return [...new Set(names)];
+}
+
+function image({ text, source }: { text: string | undefined; source: string }): string {
+  if (text === undefined || !/^\S+$/.test(text))
+    throw new UsageError(`${source}: "${text ?? ''}" is not the name of an image`);
+  return text;
 }
 
 function address({ text, source }: { text: string | undefined; source: string }): Config['listen'] {

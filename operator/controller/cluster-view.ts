@@ -39,6 +39,7 @@ export class ClusterView {
   readonly #byKind = new Map<string, Store<KubeObject>>();
   readonly #reflectors: Reflector<KubeObject>[] = [];
   readonly #missing = new Set<string>();
+  /** Objects by `namespace/name`, by kind and fleet. */
   readonly #byFleet = new Map<string, Map<string, KubeObject>>();
   readonly #options: ClusterViewOptions;
   #unsynced = 0;
@@ -64,14 +65,26 @@ export class ClusterView {
 
   /** Objects of one kind that carry the label of a fleet. */
   ofFleet(fleetKey: string, kind: string): KubeObject[] {
-    const objects = this.#byFleet.get(fleetKey);
-    return objects
-      ? [...objects].filter(([id]) => id.startsWith(`${kind}/`)).map(([, object]) => object)
-      : [];
+    return [...(this.#byFleet.get(`${kind} ${fleetKey}`)?.values() ?? [])];
   }
 
   ofKind(kind: string): KubeObject[] {
     return this.#byKind.get(kind)?.list() ?? [];
+  }
+
+  /** Takes the answer to a write of our own in, so that the next look sees it. */
+  written(object: KubeObject): void {
+    if (object.kind === undefined) return;
+    const store = object.kind === KIND ? this.fleets : this.#byKind.get(object.kind);
+    // Objects without our label are no business of the stores.
+    if (store === this.fleets || object.metadata.labels?.[Label.fleet] !== undefined) store?.written(object);
+  }
+
+  removed(
+    kind: string,
+    object: { readonly metadata: Pick<KubeObject['metadata'], 'name' | 'namespace' | 'uid'> },
+  ): void {
+    this.#byKind.get(kind)?.remove(object);
   }
 
   find(kind: string, namespace: string, name: string): KubeObject | undefined {
@@ -124,12 +137,16 @@ export class ClusterView {
       },
       onProblem: ({ message, missing }) => {
         if (!optional || !missing) {
-          this.#options.onProblem(message);
+          const hint =
+            missing && resource === Resources.wavryRelays
+              ? ': install the CustomResourceDefinition (crds/, or the chart with crd.install=true)'
+              : '';
+          this.#options.onProblem(`${message}${hint}`);
           return;
         }
         if (!this.#missing.has(resource.kind)) {
-          this.#missing.add(resource.kind);
           store.replace([]);
+          this.#missing.add(resource.kind);
           this.#everyFleet();
         }
         arrived();
@@ -150,11 +167,12 @@ export class ClusterView {
       const fleet = side?.metadata.labels?.[Label.fleet];
       if (!side || fleet === undefined) continue;
       const fleetKey = `${side.metadata.namespace}/${fleet}`;
-      const objects = this.#byFleet.get(fleetKey) ?? new Map<string, KubeObject>();
-      if (side === object) objects.set(`${kind}/${key}`, side);
-      else objects.delete(`${kind}/${key}`);
-      if (objects.size === 0) this.#byFleet.delete(fleetKey);
-      else this.#byFleet.set(fleetKey, objects);
+      const place = `${kind} ${fleetKey}`;
+      const objects = this.#byFleet.get(place) ?? new Map<string, KubeObject>();
+      if (side === object) objects.set(key, side);
+      else objects.delete(key);
+      if (objects.size === 0) this.#byFleet.delete(place);
+      else this.#byFleet.set(place, objects);
       this.#options.onFleet(fleetKey);
     }
   }
@@ -167,12 +185,32 @@ export function isControlledBy(object: KubeObject, uid: string): boolean {
   );
 }
 
+/** True when a fleet of this name, but another one, controls the object. */
+export function isEarlier(object: KubeObject, fleetKey: string, uid: string): boolean {
+  const owner = (object.metadata.ownerReferences ?? []).find((reference) => reference.controller === true);
+  return (
+    owner?.kind === KIND && owner.uid !== uid && `${object.metadata.namespace}/${owner.name}` === fleetKey
+  );
+}
+
 export function ownerText(object: KubeObject): string {
   const owner = (object.metadata.ownerReferences ?? []).find((reference) => reference.controller === true);
   if (owner)
     return owner.kind === KIND ? `another ${KIND} named ${owner.name}` : `${owner.kind} ${owner.name}`;
   const manager = object.metadata.labels?.['app.kubernetes.io/managed-by'];
   return manager === undefined ? 'somebody else (it has no owner)' : `somebody else (managed by ${manager})`;
+}
+
+/** Whether it is the pod of that relay's Deployment, by way of a ReplicaSet: anybody can write our labels on a pod. */
+export function isRelayPod(pod: KubeObject): boolean {
+  const relay = pod.metadata.labels?.[Label.relay];
+  const owner = (pod.metadata.ownerReferences ?? []).find((reference) => reference.controller === true);
+  return (
+    relay !== undefined &&
+    owner?.kind === 'ReplicaSet' &&
+    owner.apiVersion === 'apps/v1' &&
+    owner.name.startsWith(`${relay}-`)
+  );
 }
 
 /** What of a node matters to a fleet; heartbeats don't. */

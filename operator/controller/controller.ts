@@ -1,41 +1,48 @@
-import { lookup } from 'node:dns/promises';
-
-import { API_VERSION, KIND } from '../api/meta.ts';
+import { readSpec } from '../api/read-spec.ts';
+import type { WavryRelaySpec } from '../api/spec.ts';
+import type { WavryRelayStatus } from '../api/status.ts';
 import type { Poller } from '../fleet/poller.ts';
 import type { KubeClient } from '../kube/client.ts';
-import type { EventRecorder } from '../kube/events.ts';
 import { isStatus } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/object.ts';
+import { resourceOfKind } from '../kube/resource.ts';
 import { updateState } from '../master/admin-client.ts';
 import { plan } from '../plan/plan.ts';
-import type { Condition, MasterCall, ObservedObject, Plan, World } from '../plan/world.ts';
-import { applyPlan } from './apply.ts';
+import { unreadableStatus } from '../plan/unreadable.ts';
+import type { Failure, MasterCall, ObservedFleet, ObservedObject, Plan } from '../plan/world.ts';
+import { type Announcer, newsAtMs } from './announcer.ts';
+import { applyPlan, type ApplyResult, ownerOf } from './apply.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { MasterWatch } from './master-watch.ts';
 import { observe, observeFleet } from './observe.ts';
 import { type References, readReferences } from './references.ts';
+import type { Resolver } from './resolver.ts';
 import { statusDue, writeStatus } from './status-writer.ts';
 
-/** Secrets and ConfigMaps of others are not watched, so they are read again after this time. */
-const REFERENCES_MS = 30_000;
+/** Secrets and ConfigMaps of others are not watched: they are read again after this time, and sooner while one is missing. */
+const REFERENCES_MS = 60_000;
+const REFERENCES_BROKEN_MS = 5000;
 /** Somebody else's object with our name is looked at again after this time. */
-const FOREIGN_MS = 60_000;
-/** Load balancers' host names change their address now and then. */
-const RESOLVE_MS = 60_000;
+const FOREIGN_MS = 10_000;
+/** Every fleet is looked at again after this time, whatever happens. */
+const LOOK_MS = 30_000;
 
 export interface ControllerOptions {
   readonly client: KubeClient;
+  /** The same, but it sends nothing that writes once this process no longer leads. */
+  readonly writer: KubeClient;
   readonly view: ClusterView;
   readonly poller: Poller;
   readonly masters: MasterWatch;
-  readonly events: EventRecorder;
+  readonly resolver: Resolver;
+  readonly announcer: Announcer;
   readonly fieldManager: string;
   readonly defaultImage: string;
   readonly maxConcurrentRollouts: number;
   readonly wallMs: () => number;
-  readonly mayWrite: () => boolean;
   readonly again: (key: string, atMs: number) => void;
-  readonly log: (level: 'info' | 'warn', message: string, fields: Record<string, unknown>) => void;
+  /** The status of a fleet as it is now; undefined when the fleet is gone. */
+  readonly onStatus: (key: string, status: WavryRelayStatus | undefined) => void;
 }
 
 /** What is remembered of a fleet between two looks: only what can be found out again. */
@@ -43,34 +50,15 @@ interface Memory {
   references?: { readonly value: References; readonly atMs: number; readonly generation: number };
   foreign: ReadonlyMap<string, ObservedObject>;
   foreignAtMs: number;
-  failures: ReadonlyMap<string, string>;
+  failures: ReadonlyMap<string, Failure>;
+  readonly restored: Map<string, number>;
   statusWrittenMs: number;
-  /** Events that were said, so that a plan that stays the same doesn't say them at each look. */
-  said: Set<string>;
 }
-
-/** A relay that is only starting is no news: it becomes one when it takes long. */
-function isPassing(condition: Condition, nowMs: number): boolean {
-  const young = nowMs - Date.parse(condition.lastTransitionTime) < START_MS;
-  return young && PASSING_REASONS.has(condition.reason);
-}
-
-const START_MS = 45_000;
-const PASSING_REASONS = new Set([
-  'Starting',
-  'NotReady',
-  'NotRegistered',
-  'PodPending',
-  'PodInitializing',
-  'ContainerCreating',
-  'EndpointsPending',
-]);
 
 /** Brings one fleet closer to its spec: observe, plan, apply. Level-triggered; may be called at any time. */
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #memory = new Map<string, Memory>();
-  readonly #resolved = new Map<string, { readonly addresses: readonly string[]; readonly atMs: number }>();
   readonly #rollingOut = new Set<string>();
 
   constructor(options: ControllerOptions) {
@@ -79,158 +67,205 @@ export class Controller {
 
   /** Works on one WavryRelay, `namespace/name`. Rejects when something failed that a later try may mend. */
   async reconcile(key: string): Promise<void> {
-    const { view, wallMs, mayWrite, again } = this.#options;
+    const { view, wallMs, again, defaultImage } = this.#options;
     const [namespace, name] = key.split('/') as [string, string];
     const object = view.fleets.get(namespace, name);
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       // Its objects go by their owner references; their pods drain under their grace period.
-      this.#memory.delete(key);
-      this.#rollingOut.delete(key);
+      this.#forget(key);
       return;
     }
-    if (!mayWrite()) return;
+    const memory = this.#remember(key);
+    const { spec, problems, unknownFields } = readSpec(object['spec']);
+    if (!spec) {
+      await this.#refuse(key, object, problems, memory);
+      return;
+    }
 
-    const memory = this.#memory.get(key) ?? {
-      foreign: new Map(),
-      foreignAtMs: 0,
-      failures: new Map(),
-      statusWrittenMs: 0,
-      said: new Set<string>(),
-    };
-    this.#memory.set(key, memory);
-    const references = await this.#references(object, memory);
-    const world = await this.#observe(object, memory, references);
-    const decided = plan(world);
-    this.#noteRollout(key, decided);
-    await this.#carryOut(key, world, decided, references, memory);
+    const fleet = observeFleet(object, spec, defaultImage);
+    const references = await this.#references(fleet, memory);
+    await this.#lookAtForeign(fleet, memory);
+    const decided = this.#plan(key, fleet, references, unknownFields, memory);
+    try {
+      await this.#carryOut(key, fleet, decided, references, memory);
+    } finally {
+      const broken = references.problems.length > 0 ? REFERENCES_BROKEN_MS : LOOK_MS;
+      const looks = [decided.nextLookMs, newsAtMs(decided.status, wallMs()), wallMs() + broken];
+      if (memory.foreign.size > 0) looks.push(memory.foreignAtMs + FOREIGN_MS);
+      again(key, Math.min(...looks.filter((look) => look !== undefined)));
+    }
+  }
 
-    const looks = [decided.nextLookMs, wallMs() + REFERENCES_MS].filter((look) => look !== undefined);
-    again(key, Math.min(...looks));
+  /** Without a pause between looking and noting: the workers must not each give the last rollout away. */
+  #plan(
+    key: string,
+    fleet: ObservedFleet,
+    references: References,
+    unknownFields: readonly string[],
+    memory: Memory,
+  ): Plan {
+    const { view, poller, masters, resolver, fieldManager, wallMs, maxConcurrentRollouts } = this.#options;
+    const hostnames: string[] = [];
+    const decided = plan(
+      observe(view, fleet, {
+        nowMs: wallMs(),
+        fieldManager,
+        polls: poller.polls,
+        master: masters.registry(fleet.spec),
+        resolve: (hostname) => {
+          hostnames.push(hostname);
+          return resolver.addresses(hostname, key);
+        },
+        foreign: memory.foreign,
+        failures: memory.failures,
+        unknownFields,
+        referenceProblems: references.problems,
+        mayRollOut: this.#rollingOut.has(key) || this.#rollingOut.size < maxConcurrentRollouts,
+      }),
+    );
+    const progressing = decided.status.conditions?.find((condition) => condition.type === 'Progressing');
+    if (progressing?.reason === 'RollingOut') this.#rollingOut.add(key);
+    else this.#rollingOut.delete(key);
+    const dueMs = resolver.dueMs(hostnames);
+    return dueMs === undefined
+      ? decided
+      : { ...decided, nextLookMs: Math.min(dueMs, decided.nextLookMs ?? Infinity) };
   }
 
   async #carryOut(
     key: string,
-    world: World,
+    fleet: ObservedFleet,
     decided: Plan,
     references: References,
     memory: Memory,
   ): Promise<void> {
-    const { client, fieldManager, view, masters, mayWrite, wallMs, again, events, log } = this.#options;
-    const { fleet } = world;
+    const { writer, fieldManager, view, masters, wallMs, announcer } = this.#options;
     const result = await applyPlan(decided, fleet, {
-      client,
+      client: writer,
       fieldManager,
-      mayWrite,
-      find: (kind, namespace, name) => view.find(kind, namespace, name),
-      tellMaster: (call) => this.#tellMaster(call, world, references),
+      stores: view,
+      restored: memory.restored,
+      tellMaster: (call) => this.#tellMaster(call, fleet.spec, references),
     });
+    const failed = changed(memory.failures, result.failures);
     memory.failures = result.failures;
-    if (result.foreign.size > 0 || world.nowMs - memory.foreignAtMs > FOREIGN_MS) {
-      memory.foreign = result.foreign;
-      memory.foreignAtMs = world.nowMs;
-    }
+    this.#noteForeign(key, memory, result);
     masters.refresh(key, fleet.spec, references.adminToken);
 
-    const subject = {
-      apiVersion: API_VERSION,
-      kind: KIND,
-      name: fleet.name,
-      namespace: fleet.namespace,
-      uid: fleet.uid,
-    };
-    const said = new Set<string>();
-    const troubles = (decided.status.conditions ?? [])
-      .filter((condition) =>
-        condition.type === 'Degraded' ? condition.status === 'True' : condition.status === 'False',
-      )
-      .filter((condition) => condition.type !== 'Autoscaling' && !isPassing(condition, world.nowMs))
-      .map((condition) => ({
-        type: 'Warning' as const,
-        reason: condition.reason,
-        message: condition.message,
-      }));
-    for (const event of [...decided.events, ...troubles]) {
-      const text = `${event.reason} ${event.message}`;
-      if (said.has(text)) continue;
-      said.add(text);
-      if (memory.said.has(text) || !mayWrite()) continue;
-      events.record(subject, event.type, event.reason, event.message);
-      log(event.type === 'Normal' ? 'info' : 'warn', event.message, { fleet: key, reason: event.reason });
-    }
-    memory.said = said;
-
-    const due = statusDue(fleet.status, decided.status, memory.statusWrittenMs, wallMs());
-    if (due.write && mayWrite()) {
-      await writeStatus(client, fleet, decided.status, fieldManager).catch((error: unknown) => {
-        if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
-      });
-      memory.statusWrittenMs = wallMs();
-    }
-    if (due.atMs !== undefined) again(key, due.atMs);
+    const done = decided.events.filter(
+      ({ about }) => about === undefined || !(result.failures.has(about) || result.foreign.has(about)),
+    );
+    announcer.announce(
+      { name: fleet.name, namespace: fleet.namespace, uid: fleet.uid },
+      done,
+      decided.status,
+      wallMs(),
+    );
+    await this.#writeStatus(key, fleet, decided.status, memory);
+    // What failed is told by the next plan's conditions: at once, not only after the back-off.
+    if (failed) this.#options.again(key, wallMs());
     if (result.error !== undefined && !isStatus(result.error, 404)) throw result.error;
   }
 
-  async #tellMaster(call: MasterCall, world: World, references: References): Promise<void> {
+  async #refuse(key: string, object: KubeObject, problems: readonly string[], memory: Memory): Promise<void> {
+    const { wallMs, announcer } = this.#options;
+    const { name, namespace = '', uid, generation = 0 } = object.metadata;
+    const last = object['status'] as WavryRelayStatus | undefined;
+    const status = unreadableStatus({ generation, status: last }, problems, wallMs());
+    this.#rollingOut.delete(key);
+    announcer.announce({ name, namespace, uid }, [], status, wallMs());
+    await this.#writeStatus(key, { name, namespace, uid, status: last }, status, memory);
+  }
+
+  async #writeStatus(
+    key: string,
+    fleet: Pick<ObservedFleet, 'name' | 'namespace' | 'uid' | 'status'>,
+    status: WavryRelayStatus,
+    memory: Memory,
+  ): Promise<void> {
+    const { writer, fieldManager, view, wallMs, again, onStatus } = this.#options;
+    onStatus(key, status);
+    const due = statusDue(fleet.status, status, memory.statusWrittenMs, wallMs());
+    if (due.atMs !== undefined) again(key, due.atMs);
+    if (!due.write) return;
+    try {
+      view.written(await writeStatus(writer, fleet, status, fieldManager));
+      memory.statusWrittenMs = wallMs();
+    } catch (error) {
+      // It is gone, or another by now.
+      if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
+    }
+  }
+
+  #noteForeign(key: string, memory: Memory, result: ApplyResult): void {
+    const nowMs = this.#options.wallMs();
+    if (result.foreign.size === 0) return;
+    memory.foreign = new Map([...memory.foreign, ...result.foreign]);
+    memory.foreignAtMs = nowMs;
+    this.#options.again(key, nowMs);
+  }
+
+  /** Objects of others aren't watched, as they lack our label: whether they are still there is asked now and then. */
+  async #lookAtForeign(fleet: ObservedFleet, memory: Memory): Promise<void> {
+    const { client, wallMs } = this.#options;
+    if (memory.foreign.size === 0 || wallMs() - memory.foreignAtMs < FOREIGN_MS) return;
+    const still = new Map<string, ObservedObject>();
+    for (const key of memory.foreign.keys()) {
+      const [kind, name] = key.split('/') as [string, string];
+      try {
+        const live = await client.get<KubeObject>(resourceOfKind(kind), fleet.namespace, name);
+        const owner = ownerOf(live, fleet);
+        if (!owner.ours) still.set(key, owner);
+      } catch (error) {
+        if (!isStatus(error, 404)) throw error;
+      }
+    }
+    memory.foreign = still;
+    memory.foreignAtMs = wallMs();
+  }
+
+  async #tellMaster(call: MasterCall, spec: WavryRelaySpec, references: References): Promise<void> {
     if (references.adminToken === undefined) return;
-    const { spec } = world.fleet;
     await updateState(spec.master.url, references.adminToken, call);
     this.#options.masters.told(spec, call.relayId, call.state);
   }
 
-  async #references(object: KubeObject, memory: Memory): Promise<References> {
-    const { client, defaultImage, wallMs } = this.#options;
-    const fleet = observeFleet(object, defaultImage);
+  async #references(fleet: ObservedFleet, memory: Memory): Promise<References> {
+    const { client, wallMs } = this.#options;
     const known = memory.references;
-    if (known && known.generation === fleet.generation && wallMs() - known.atMs < REFERENCES_MS)
-      return known.value;
+    if (known && known.generation === fleet.generation) {
+      const keepMs = known.value.problems.length > 0 ? REFERENCES_BROKEN_MS : REFERENCES_MS;
+      if (wallMs() - known.atMs < keepMs) return known.value;
+    }
     const value = await readReferences(client, fleet.namespace, fleet.spec);
     memory.references = { value, atMs: wallMs(), generation: fleet.generation };
     return value;
   }
 
-  async #observe(object: KubeObject, memory: Memory, references: References): Promise<World> {
-    const { view, poller, masters, fieldManager, defaultImage, wallMs } = this.#options;
-    const fleet = observeFleet(object, defaultImage);
-    const key = `${fleet.namespace}/${fleet.name}`;
-    await this.#resolve(view.ofFleet(key, 'Service'));
-    return observe(view, object, {
-      nowMs: wallMs(),
-      defaultImage,
-      fieldManager,
-      polls: poller.polls,
-      master: masters.registry(fleet.spec),
-      resolved: new Map([...this.#resolved].map(([name, entry]) => [name, entry.addresses])),
-      foreign: memory.foreign,
-      failures: memory.failures,
-      referenceProblems: references.problems,
-      mayRollOut: this.#rollingOut.has(key) || this.#rollingOut.size < this.#options.maxConcurrentRollouts,
-    });
+  #remember(key: string): Memory {
+    const memory = this.#memory.get(key) ?? {
+      foreign: new Map(),
+      foreignAtMs: 0,
+      failures: new Map(),
+      restored: new Map(),
+      statusWrittenMs: 0,
+    };
+    this.#memory.set(key, memory);
+    return memory;
   }
 
-  #noteRollout(key: string, decided: Plan): void {
-    const progressing = decided.status.conditions?.find((condition) => condition.type === 'Progressing');
-    if (progressing?.reason === 'RollingOut') this.#rollingOut.add(key);
-    else this.#rollingOut.delete(key);
+  #forget(key: string): void {
+    this.#memory.delete(key);
+    this.#rollingOut.delete(key);
+    this.#options.announcer.forget(key);
+    this.#options.masters.forget(key);
+    this.#options.onStatus(key, undefined);
   }
+}
 
-  async #resolve(services: readonly KubeObject[]): Promise<void> {
-    const nowMs = this.#options.wallMs();
-    const names = services.flatMap((service) => {
-      const status = service['status'] as
-        | { loadBalancer?: { ingress?: { hostname?: string }[] } }
-        | undefined;
-      return (status?.loadBalancer?.ingress ?? []).flatMap((entry) => entry.hostname ?? []);
-    });
-    await Promise.all(
-      [...new Set(names)].map(async (name) => {
-        const known = this.#resolved.get(name);
-        if (known && nowMs - known.atMs < RESOLVE_MS) return;
-        const found = await lookup(name, { all: true }).catch(() => []);
-        // A resolver that fails for a moment must not take a working address away.
-        const addresses = found.length > 0 ? found.map((entry) => entry.address) : (known?.addresses ?? []);
-        this.#resolved.set(name, { addresses, atMs: nowMs });
-      }),
-    );
-    if (this.#resolved.size > 4096) this.#resolved.clear();
-  }
+function changed(before: ReadonlyMap<string, Failure>, now: ReadonlyMap<string, Failure>): boolean {
+  return (
+    before.size !== now.size ||
+    [...now].some(([key, failure]) => before.get(key)?.message !== failure.message)
+  );
 }

@@ -15,6 +15,8 @@ interface Known {
 export class MasterWatch {
   readonly #known = new Map<string, Known>();
   readonly #askedMs = new Map<string, number>();
+  /** Fleets that name each Master. */
+  readonly #fleets = new Map<string, string>();
   readonly #wallMs: () => number;
   readonly #onChange: (fleetKey: string) => void;
 
@@ -32,13 +34,19 @@ export class MasterWatch {
   refresh(fleetKey: string, spec: WavryRelaySpec, adminToken: string | undefined): void {
     const { url } = spec.master;
     const nowMs = this.#wallMs();
+    if (this.#fleets.get(fleetKey) !== url) {
+      this.forget(fleetKey);
+      this.#fleets.set(fleetKey, url);
+    }
     if (nowMs - (this.#askedMs.get(url) ?? -Infinity) < EVERY_MS) return;
     this.#askedMs.set(url, nowMs);
     readRegistry(url, adminToken, nowMs)
       .then((entries) => {
+        if (!this.#askedMs.has(url)) return;
         const before = this.#known.get(url);
         this.#known.set(url, { entries, atMs: this.#wallMs() });
-        if (!before || states(before.entries) !== states(entries)) this.#onChange(fleetKey);
+        if (before && states(before.entries) === states(entries)) return;
+        for (const [fleet, master] of this.#fleets) if (master === url) this.#onChange(fleet);
       })
       .catch(() => undefined);
   }
@@ -55,13 +63,13 @@ export class MasterWatch {
     }
   }
 
-  /** Forgets Masters that no fleet names any more. */
-  keep(urls: ReadonlySet<string>): void {
-    for (const url of this.#askedMs.keys()) {
-      if (urls.has(url)) continue;
-      this.#askedMs.delete(url);
-      this.#known.delete(url);
-    }
+  /** A fleet is gone, and with the last one its Master. */
+  forget(fleetKey: string): void {
+    const url = this.#fleets.get(fleetKey);
+    this.#fleets.delete(fleetKey);
+    if (url === undefined || [...this.#fleets.values()].includes(url)) return;
+    this.#askedMs.delete(url);
+    this.#known.delete(url);
   }
 }
 

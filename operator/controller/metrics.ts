@@ -1,23 +1,55 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** The operator's metrics, with controller-runtime's names where it has one. */
+import type { RelayStatus, WavryRelayStatus } from '../api/status.ts';
+import type { WorkQueue } from '../kube/work-queue.ts';
+
+/** The operator's metrics, with the names of controller-runtime and client-go where they have one. */
 export interface OperatorMetrics {
   readonly registry: Registry;
   readonly reconciles: Counter<'controller' | 'result'>;
   readonly reconcileErrors: Counter<'controller'>;
   readonly reconcileSeconds: Histogram<'controller'>;
-  readonly depth: Gauge<'name'>;
+  readonly adds: Counter<'name'>;
   readonly retries: Counter<'name'>;
-  readonly leader: Gauge<'name'>;
-  readonly sessions: Gauge<'namespace' | 'fleet'>;
-  readonly relays: Gauge<'namespace' | 'fleet' | 'state'>;
+  readonly requests: Counter<'code' | 'method'>;
 }
 
-export function operatorMetrics(): OperatorMetrics {
+/** What gauges are read from at each scrape. */
+export interface MetricSources {
+  readonly controller: string;
+  readonly workers: number;
+  readonly lease: string;
+  readonly leading: () => boolean;
+  readonly queue: () => Pick<WorkQueue, 'depth' | 'runningMs'>;
+  /** The latest status of each fleet, by `namespace/name`. */
+  readonly statuses: ReadonlyMap<string, WavryRelayStatus>;
+}
+
+const STATES: readonly RelayStatus['state'][] = [
+  'Pending',
+  'Starting',
+  'Serving',
+  'Draining',
+  'Drained',
+  'Unreachable',
+  'Failed',
+];
+
+export function operatorMetrics(sources: MetricSources): OperatorMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  const { controller, lease, leading } = sources;
+  gauge(
+    registry,
+    'leader_election_master_status',
+    'Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.',
+    ['name'],
+    (set) => set({ name: lease }, leading() ? 1 : 0),
+  );
+  queueGauges(sources, registry);
+  fleetGauges(sources, registry);
   const registers = [registry];
-  return {
+  const metrics = {
     registry,
     reconciles: new Counter({
       name: 'controller_runtime_reconcile_total',
@@ -38,9 +70,9 @@ export function operatorMetrics(): OperatorMetrics {
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
     }),
-    depth: new Gauge({
-      name: 'workqueue_depth',
-      help: 'Current depth of workqueue',
+    adds: new Counter({
+      name: 'workqueue_adds_total',
+      help: 'Total number of adds handled by workqueue',
       labelNames: ['name'],
       registers,
     }),
@@ -50,23 +82,115 @@ export function operatorMetrics(): OperatorMetrics {
       labelNames: ['name'],
       registers,
     }),
-    leader: new Gauge({
-      name: 'leader_election_master_status',
-      help: 'Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.',
-      labelNames: ['name'],
+    requests: new Counter({
+      name: 'rest_client_requests_total',
+      help: 'Number of HTTP requests, partitioned by status code and method.',
+      labelNames: ['code', 'method'],
       registers,
     }),
-    sessions: new Gauge({
-      name: 'wavry_operator_fleet_sessions',
-      help: 'Sessions on all relays of a WavryRelay',
-      labelNames: ['namespace', 'fleet'],
-      registers,
+  } satisfies OperatorMetrics;
+  // A series that begins with its first error is none to alert on.
+  for (const result of ['success', 'error']) metrics.reconciles.inc({ controller, result }, 0);
+  metrics.reconcileErrors.inc({ controller }, 0);
+  metrics.retries.inc({ name: controller }, 0);
+  return metrics;
+}
+
+function queueGauges({ controller, workers, queue }: MetricSources, registry: Registry): void {
+  gauge(registry, 'workqueue_depth', 'Current depth of workqueue', ['name'], (set) =>
+    set({ name: controller }, queue().depth),
+  );
+  gauge(
+    registry,
+    'workqueue_longest_running_processor_seconds',
+    'How many seconds has the longest running processor for workqueue been running.',
+    ['name'],
+    (set) => set({ name: controller }, Math.max(0, ...queue().runningMs) / 1000),
+  );
+  gauge(
+    registry,
+    'controller_runtime_active_workers',
+    'Number of currently used workers per controller',
+    ['controller'],
+    (set) => set({ controller }, queue().runningMs.length),
+  );
+  gauge(
+    registry,
+    'controller_runtime_max_concurrent_reconciles',
+    'Maximum number of concurrent reconciles per controller',
+    ['controller'],
+    (set) => set({ controller }, workers),
+  );
+}
+
+/** Of the leader only, and of fleets that are there: another's numbers would be stale. */
+function fleetGauges(sources: MetricSources, registry: Registry): void {
+  const fleetGauge = (
+    name: string,
+    help: string,
+    further: readonly string[],
+    fill: (set: SetGauge, labels: Labels, status: WavryRelayStatus) => void,
+  ): void =>
+    gauge(registry, name, help, ['namespace', 'fleet', ...further], (set) => {
+      if (!sources.leading()) return;
+      for (const [key, status] of sources.statuses) {
+        const [namespace = '', fleet = ''] = key.split('/');
+        fill(set, { namespace, fleet }, status);
+      }
+    });
+  fleetGauge(
+    'wavry_operator_fleet_sessions',
+    'Sessions on all relays of a WavryRelay',
+    [],
+    (set, labels, status) => set(labels, status.totalSessions ?? 0),
+  );
+  fleetGauge(
+    'wavry_operator_fleet_session_capacity',
+    'Sessions that the serving relays of a WavryRelay can hold',
+    [],
+    (set, labels, status) => set(labels, status.sessionCapacity ?? 0),
+  );
+  fleetGauge(
+    'wavry_operator_fleet_relays',
+    'Relays of a WavryRelay by state',
+    ['state'],
+    (set, labels, status) => {
+      for (const state of STATES) {
+        set({ ...labels, state }, status.relays?.filter((relay) => relay.state === state).length ?? 0);
+      }
+    },
+  );
+  fleetGauge(
+    'wavry_operator_fleet_condition',
+    'Conditions of a WavryRelay: 1 for the status that each has',
+    ['type', 'status'],
+    (set, labels, { conditions }) => {
+      for (const { type, status } of conditions ?? []) set({ ...labels, type, status }, 1);
+    },
+  );
+}
+
+type Labels = Readonly<Record<string, string>>;
+type SetGauge = (labels: Labels, value: number) => void;
+
+/** A gauge that is filled anew at each scrape. */
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  fill: (set: SetGauge) => void,
+): void {
+  registry.registerMetric(
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [],
+      collect() {
+        this.reset();
+        fill((labels, value) => this.set(labels, value));
+      },
     }),
-    relays: new Gauge({
-      name: 'wavry_operator_fleet_relays',
-      help: 'Relays of a WavryRelay by state',
-      labelNames: ['namespace', 'fleet', 'state'],
-      registers,
-    }),
-  };
+  );
 }

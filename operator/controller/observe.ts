@@ -1,186 +1,90 @@
-import { Annotation, Label } from '../api/meta.ts';
 import type { WavryRelaySpec } from '../api/spec.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { KubeObject } from '../kube/object.ts';
-import { DATA_PORT } from '../specs/deployment.ts';
 import type {
+  Failure,
   MasterEntry,
   ObservedFleet,
   ObservedNode,
   ObservedObject,
-  ObservedPod,
   ObservedRelay,
   ObservedService,
   Poll,
   World,
 } from '../plan/world.ts';
-import { type ClusterView, isControlledBy, ownerText } from './cluster-view.ts';
+import { type ClusterView, isControlledBy, isEarlier, isRelayPod, ownerText } from './cluster-view.ts';
+import { hostPortOf, observePod, type PodBody } from './observe-pod.ts';
+import { observeRelay } from './observe-relay.ts';
 
 /** What is known beside the stores. */
 export interface Surroundings {
   readonly nowMs: number;
-  readonly defaultImage: string;
   readonly fieldManager: string;
   readonly polls: ReadonlyMap<string, Poll>;
   readonly master: ReadonlyMap<string, MasterEntry> | undefined;
-  /** Load balancers' host names that were resolved. */
-  readonly resolved: ReadonlyMap<string, readonly string[]>;
+  /** Addresses of a load balancer's host name; empty while it doesn't resolve. */
+  readonly resolve: (hostname: string) => readonly string[];
   readonly foreign: ReadonlyMap<string, ObservedObject>;
-  readonly failures: ReadonlyMap<string, string>;
+  readonly failures: ReadonlyMap<string, Failure>;
+  readonly unknownFields: readonly string[];
   readonly referenceProblems: readonly string[];
   readonly mayRollOut: boolean;
 }
 
 /** The world of one fleet, out of the stores alone: nothing is fetched here. */
-export function observe(view: ClusterView, object: KubeObject, around: Surroundings): World {
-  const fleet = observeFleet(object, around.defaultImage);
+export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroundings): World {
   const key = `${fleet.namespace}/${fleet.name}`;
   const deployments = view.ofFleet(key, 'Deployment').filter((entry) => isControlledBy(entry, fleet.uid));
-  const pods = view.ofFleet(key, 'Pod').map(observePod);
+  const pods = view.ofFleet(key, 'Pod').filter(isRelayPod).map(observePod);
   return {
     nowMs: around.nowMs,
     fleet,
-    relays: deployments.map((entry) => observeRelay(entry, around.fieldManager)),
+    relays: deployments.map((entry) =>
+      remembered(seenRelays, entry, () => observeRelay(entry, around.fieldManager)),
+    ),
     pods,
-    nodes: new Map(view.nodes.list().map((node) => [node.metadata.name, observeNode(node)])),
+    nodes: new Map(
+      view.nodes
+        .list()
+        .map((node) => [node.metadata.name, remembered(seenNodes, node, () => observeNode(node))]),
+    ),
     polls: around.polls,
-    endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolved),
+    endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolve),
     portsElsewhere: portsElsewhere(view, fleet.uid),
     master: around.master,
     owned: new Map([...ownership(view, key, fleet.uid), ...around.foreign]),
     unknownKinds: view.missingKinds,
     failures: around.failures,
+    unknownFields: around.unknownFields,
     referenceProblems: around.referenceProblems,
     mayRollOut: around.mayRollOut,
   };
 }
 
-export function observeFleet(object: KubeObject, defaultImage: string): ObservedFleet {
+/** Stores hand out the same object until it changes: what it says needn't be worked out at each look. */
+const seenRelays = new WeakMap<KubeObject, ObservedRelay>();
+const seenNodes = new WeakMap<KubeObject, ObservedNode>();
+
+function remembered<T>(seen: WeakMap<KubeObject, T>, object: KubeObject, work: () => T): T {
+  const known = seen.get(object) ?? work();
+  seen.set(object, known);
+  return known;
+}
+
+/** @param spec as `readSpec` understood it */
+export function observeFleet(object: KubeObject, spec: WavryRelaySpec, defaultImage: string): ObservedFleet {
   const { metadata } = object;
   return {
     name: metadata.name,
     namespace: metadata.namespace ?? '',
     uid: metadata.uid,
-    spec: object['spec'] as WavryRelaySpec,
+    spec,
     defaultImage,
     generation: metadata.generation ?? 0,
     createdMs: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
     status: object['status'] as WavryRelayStatus | undefined,
   };
-}
-
-function observeRelay(object: KubeObject, fieldManager: string): ObservedRelay {
-  const { metadata } = object;
-  const spec = object['spec'] as { template?: { spec?: { containers?: { ports?: unknown }[] } } } | undefined;
-  const ports = (spec?.template?.spec?.containers?.[0]?.ports ?? []) as {
-    name?: string;
-    containerPort?: number;
-  }[];
-  const draining = Date.parse(metadata.annotations?.[Annotation.drainingSince] ?? '');
-  return {
-    name: metadata.name,
-    uid: metadata.uid,
-    revision: metadata.labels?.[Label.revision] ?? '',
-    port: ports.find((port) => port.name === 'relay')?.containerPort ?? DATA_PORT,
-    createdMs: Date.parse(metadata.creationTimestamp),
-    deleting: metadata.deletionTimestamp !== undefined,
-    drainingSinceMs: Number.isNaN(draining) ? undefined : draining,
-    foreignManagers: foreignManagers(object, fieldManager),
-    appliedSpec: appliedSpec(metadata.annotations?.[Annotation.appliedSpec]),
-    replicaFailure: conditionMessage(object, 'ReplicaFailure'),
-  };
-}
-
-/** https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management */
-function foreignManagers(object: KubeObject, fieldManager: string): string[] {
-  const managers = (object.metadata.managedFields ?? [])
-    .filter((entry) => entry.subresource === undefined || entry.subresource === 'scale')
-    .filter((entry) => entry.manager !== fieldManager && entry.fieldsV1?.['f:spec'] !== undefined)
-    .map((entry) => entry.manager ?? 'somebody');
-  return [...new Set(managers)];
-}
-
-function appliedSpec(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function conditionMessage(object: KubeObject, type: string): string | undefined {
-  const status = object['status'] as
-    | { conditions?: { type: string; status: string; message?: string; reason?: string }[] }
-    | undefined;
-  const condition = status?.conditions?.find((entry) => entry.type === type && entry.status === 'True');
-  return condition ? (condition.message ?? condition.reason ?? type) : undefined;
-}
-
-interface PodBody {
-  readonly spec?: { readonly nodeName?: string };
-  readonly status?: {
-    readonly phase?: string;
-    readonly podIP?: string;
-    readonly hostIP?: string;
-    readonly conditions?: readonly { type: string; status: string; reason?: string; message?: string }[];
-    readonly containerStatuses?: readonly {
-      readonly restartCount?: number;
-      readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
-      readonly lastState?: {
-        readonly terminated?: {
-          readonly exitCode?: number;
-          readonly message?: string;
-          readonly reason?: string;
-        };
-      };
-    }[];
-  };
-}
-
-function observePod(object: KubeObject): ObservedPod {
-  const { metadata } = object;
-  const { spec, status } = object as KubeObject & PodBody;
-  const container = status?.containerStatuses?.[0];
-  return {
-    name: metadata.name,
-    uid: metadata.uid,
-    relay: metadata.labels?.[Label.relay] ?? '',
-    createdMs: Date.parse(metadata.creationTimestamp),
-    node: spec?.nodeName,
-    podIP: status?.podIP,
-    hostIP: status?.hostIP,
-    phase: status?.phase ?? 'Pending',
-    ready: status?.conditions?.some((entry) => entry.type === 'Ready' && entry.status === 'True') ?? false,
-    terminating: metadata.deletionTimestamp !== undefined,
-    labels: metadata.labels ?? {},
-    annotations: metadata.annotations ?? {},
-    waiting: waitingOf(status),
-    restarts: container?.restartCount ?? 0,
-  };
-}
-
-function waitingOf(status: PodBody['status']): ObservedPod['waiting'] {
-  const unscheduled = status?.conditions?.find(
-    (entry) => entry.type === 'PodScheduled' && entry.status === 'False',
-  );
-  if (unscheduled) {
-    return { reason: unscheduled.reason ?? 'Unschedulable', message: bounded(unscheduled.message) };
-  }
-  const container = status?.containerStatuses?.[0];
-  const waiting = container?.state?.waiting;
-  if (!waiting) return undefined;
-  const last = container?.lastState?.terminated;
-  const lastWords = last
-    ? ` (exit code ${last.exitCode ?? '?'}: ${bounded(last.message ?? last.reason)})`
-    : '';
-  return { reason: waiting.reason ?? 'Waiting', message: `${bounded(waiting.message)}${lastWords}` };
-}
-
-function bounded(text: string | undefined): string {
-  return (text ?? '').trim().slice(-512);
 }
 
 function observeNode(object: KubeObject): ObservedNode {
@@ -213,7 +117,7 @@ interface ServiceBody {
 
 function endpointServices(
   services: readonly KubeObject[],
-  resolved: ReadonlyMap<string, readonly string[]>,
+  resolve: (hostname: string) => readonly string[],
 ): ReadonlyMap<string, ObservedService> {
   const found = new Map<string, ObservedService>();
   for (const object of services) {
@@ -223,13 +127,14 @@ function endpointServices(
     const ingress = status?.loadBalancer?.ingress ?? [];
     const hostnames = ingress.flatMap((entry) => (entry.hostname === undefined ? [] : [entry.hostname]));
     const addresses = ingress.flatMap((entry) => (entry.ip === undefined ? [] : [entry.ip]));
+    const numeric = [...addresses, ...hostnames.flatMap((name) => resolve(name))];
     found.set(pod.uid, {
       name: object.metadata.name,
       nodePort: spec?.ports?.[0]?.nodePort,
-      addresses: [...addresses, ...hostnames.flatMap((name) => resolved.get(name) ?? [])],
+      addresses: numeric,
       hostnames,
       problem:
-        addresses.length === 0 && hostnames.length > 0
+        numeric.length === 0 && hostnames.length > 0
           ? `the load balancer's host name ${hostnames[0]} doesn't resolve yet; peers need a numeric address`
           : undefined,
     });
@@ -242,21 +147,11 @@ function portsElsewhere(view: ClusterView, uid: string): ReadonlyMap<number, num
   const ports = new Map<number, number>();
   for (const object of view.ofKind('Deployment')) {
     if (isControlledBy(object, uid)) continue;
-    const spec = object['spec'] as {
-      template?: { spec?: { hostNetwork?: boolean; containers?: { ports?: PortBody[] }[] } };
-    };
-    const pod = spec.template?.spec;
-    const port = pod?.containers?.[0]?.ports?.find((entry) => entry.name === 'relay');
-    const number = pod?.hostNetwork === true ? port?.containerPort : port?.hostPort;
+    const spec = object['spec'] as { template?: { spec?: PodBody['spec'] } };
+    const number = hostPortOf(spec.template?.spec);
     if (number !== undefined) ports.set(number, (ports.get(number) ?? 0) + 1);
   }
   return ports;
-}
-
-interface PortBody {
-  readonly name?: string;
-  readonly containerPort?: number;
-  readonly hostPort?: number;
 }
 
 function ownership(view: ClusterView, key: string, uid: string): Map<string, ObservedObject> {
@@ -273,7 +168,9 @@ function ownership(view: ClusterView, key: string, uid: string): Map<string, Obs
     for (const object of view.ofFleet(key, kind)) {
       const ofPod = (object.metadata.ownerReferences ?? []).some((owner) => owner.kind === 'Pod');
       owned.set(`${kind}/${object.metadata.name}`, {
+        uid: object.metadata.uid,
         ours: ofPod || isControlledBy(object, uid),
+        earlier: isEarlier(object, key, uid),
         ownerText: ownerText(object),
       });
     }

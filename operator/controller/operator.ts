@@ -1,25 +1,34 @@
 import { hostname } from 'node:os';
+import process from 'node:process';
 
-import { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from 'winston';
 
 import { Label } from '../api/meta.ts';
+import type { WavryRelayStatus } from '../api/status.ts';
 import type { Config } from '../config/config.ts';
 import { Poller } from '../fleet/poller.ts';
 import { directTransport, type PollTarget, proxyTransport } from '../fleet/transport.ts';
 import { KubeClient } from '../kube/client.ts';
+import { Connection } from '../kube/connection.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { LeaderElection } from '../kube/leader-election.ts';
 import { WorkQueue } from '../kube/work-queue.ts';
 import { MANAGED_BY } from '../specs/object.ts';
-import { ClusterView } from './cluster-view.ts';
+import { Announcer } from './announcer.ts';
+import { ClusterView, isRelayPod } from './cluster-view.ts';
 import { Controller } from './controller.ts';
+import { loadKubeConfig } from './kubeconfig.ts';
 import { MasterWatch } from './master-watch.ts';
 import { operatorMetrics } from './metrics.ts';
 import { startProbeServer } from './probe-server.ts';
+import { Resolver } from './resolver.ts';
 
 const CONTROLLER = 'wavryrelay';
 const LEASE = 'wavry-relay-operator';
+/** Relays asked at the same time. */
+const POLLS_AT_ONCE = 64;
+/** Work on one fleet that takes longer hangs: every call of it has a time limit of its own. */
+const STUCK_MS = 15 * 60_000;
 
 export interface Operator {
   /** Resolves with the reason when the operator can't go on: it lost its lease. */
@@ -30,14 +39,26 @@ export interface Operator {
 
 /** Wires everything together and starts it. Rejects with one line that says what to do. */
 export async function startOperator(config: Config, log: Logger, version: string): Promise<Operator> {
-  const { kubeConfig, inCluster } = loadKubeConfig(config);
-  const client = new KubeClient(kubeConfig, `wavry-relay-operator/${version}`);
-  const metrics = operatorMetrics();
+  const access = loadKubeConfig(config, process.env);
+  const connection = new Connection(access.kubeConfig);
+  const statuses = new Map<string, WavryRelayStatus>();
+  const leading = (): boolean => (election ? election.leading : true);
+  const metrics = operatorMetrics({
+    controller: CONTROLLER,
+    workers: config.workers,
+    lease: LEASE,
+    leading,
+    queue: () => queue,
+    statuses,
+  });
+  const userAgent = `wavry-relay-operator/${version}`;
+  const onAnswer = (method: string, status: number): void =>
+    metrics.requests.inc({ method, code: status === 0 ? '<error>' : status });
+  const client = new KubeClient(connection, { userAgent, onAnswer });
+  const writer = new KubeClient(connection, { userAgent, onAnswer, mayWrite: leading });
   const warn = (message: string): void => void log.warn(message);
-  let leading = !config.leaderElect;
   let synced = false;
-  let finish!: (reason: string) => void;
-  const ended = new Promise<string>((resolve) => (finish = resolve));
+  const lost = Promise.withResolvers<string>();
 
   const view = new ClusterView({
     client,
@@ -48,22 +69,20 @@ export async function startOperator(config: Config, log: Logger, version: string
     onProblem: warn,
   });
   const direct = directTransport();
-  const throughProxy = config.pollThrough === 'proxy' || (config.pollThrough === 'auto' && !inCluster);
+  const throughProxy = config.pollThrough === 'proxy' || (config.pollThrough === 'auto' && !access.inCluster);
   const poller = new Poller({
     transport: throughProxy ? proxyTransport(client) : direct.transport,
     targets: () => pollTargets(view),
     wallMs: Date.now,
     intervalMs: config.pollIntervalMs,
     timeoutMs: Math.max(2000, config.pollIntervalMs),
-    concurrency: 32,
-    onChange: ({ uid }) => {
-      const fleet = fleetOfPod(view, uid);
-      if (fleet !== undefined) queue.add(fleet);
-    },
+    concurrency: POLLS_AT_ONCE,
+    onChange: ({ fleet }) => queue.add(fleet),
   });
   const masters = new MasterWatch({ wallMs: Date.now, onChange: (key) => queue.add(key) });
+  const resolver = new Resolver({ wallMs: Date.now, onChange: (key) => queue.add(key) });
   const events = new EventRecorder({
-    client,
+    client: writer,
     component: MANAGED_BY,
     instance: hostname(),
     wallMs: Date.now,
@@ -71,17 +90,18 @@ export async function startOperator(config: Config, log: Logger, version: string
   });
   const controller = new Controller({
     client,
+    writer,
     view,
     poller,
     masters,
-    events,
+    resolver,
+    announcer: new Announcer(events, (level, message, fields) => void log.log(level, message, fields)),
     fieldManager: MANAGED_BY,
     defaultImage: config.relayImage,
     maxConcurrentRollouts: config.maxConcurrentRollouts,
     wallMs: Date.now,
-    mayWrite: () => leading,
     again: (key, atMs) => queue.addAt(key, atMs),
-    log: (level, message, fields) => void log.log(level, message, fields),
+    onStatus: (key, status) => void (status ? statuses.set(key, status) : statuses.delete(key)),
   });
   const queue = new WorkQueue({
     clock: {
@@ -93,7 +113,7 @@ export async function startOperator(config: Config, log: Logger, version: string
     },
     workers: config.workers,
     work: async (key) => {
-      if (!leading || !synced) return;
+      if (!leading() || !synced) return;
       const timed = metrics.reconcileSeconds.startTimer({ controller: CONTROLLER });
       try {
         await controller.reconcile(key);
@@ -102,6 +122,7 @@ export async function startOperator(config: Config, log: Logger, version: string
         timed();
       }
     },
+    onAdd: () => metrics.adds.inc({ name: CONTROLLER }),
     onError: (key, error, retries) => {
       metrics.reconciles.inc({ controller: CONTROLLER, result: 'error' });
       metrics.reconcileErrors.inc({ controller: CONTROLLER });
@@ -110,21 +131,14 @@ export async function startOperator(config: Config, log: Logger, version: string
       log.log(retries < 3 ? 'debug' : 'warn', `reconciling failed: ${message}`, { fleet: key, retries });
     },
   });
-  metrics.depth.set({ name: CONTROLLER }, 0);
   const addAll = (): void => {
     for (const fleet of view.fleets.list()) queue.add(`${fleet.metadata.namespace}/${fleet.metadata.name}`);
   };
 
-  const server = await startProbeServer({
-    ...config.listen,
-    registry: metrics.registry,
-    unhealthy: () => undefined,
-    unready: () => (synced ? undefined : 'the first lists of the API server are not complete yet'),
-  });
   const election = config.leaderElect
     ? new LeaderElection({
         client,
-        namespace: config.leaseNamespace ?? 'default',
+        namespace: config.leaseNamespace ?? access.namespace,
         name: LEASE,
         identity: `${hostname()}_${crypto.randomUUID()}`,
         leaseDurationMs: config.leaseDurationMs,
@@ -134,69 +148,59 @@ export async function startOperator(config: Config, log: Logger, version: string
         wallMs: Date.now,
         random: Math.random,
         onStarted: () => {
-          leading = true;
-          metrics.leader.set({ name: LEASE }, 1);
           log.info('leading');
           addAll();
         },
         onStopped: () => {
-          leading = false;
-          metrics.leader.set({ name: LEASE }, 0);
-          finish('the lease was lost');
+          lost.resolve('the lease was lost');
+          // Whatever is still under way is another's business now.
+          if (!stopping) void connection.close();
         },
         onProblem: warn,
       })
     : undefined;
-  metrics.leader.set({ name: LEASE }, leading ? 1 : 0);
+  let stopping = false;
+
+  const server = await startProbeServer({
+    ...config.listen,
+    registry: metrics.registry,
+    unhealthy: () => {
+      const longestMs = Math.max(0, ...queue.runningMs);
+      return longestMs > STUCK_MS
+        ? `work on a WavryRelay hangs since ${Math.round(longestMs / 1000)} s`
+        : election?.problem;
+    },
+    unready: () => (synced ? undefined : 'the first lists of the API server are not complete yet'),
+  });
 
   log.info(
-    `watching ${config.namespaces.length === 0 ? 'all namespaces' : config.namespaces.join(', ')} of ${client.server}`,
+    `watching ${config.namespaces.length === 0 ? 'all namespaces' : config.namespaces.join(', ')} of ${connection.server}`,
   );
   poller.start();
   election?.start();
-  const stopping = view.start().then(() => {
+  const started = view.start().then(() => {
+    if (stopping) return;
     synced = true;
     log.info('in sync');
     addAll();
   });
 
   return {
-    ended,
+    ended: lost.promise,
     stop: async () => {
+      stopping = true;
       await queue.stop();
       await poller.stop();
-      await events.flush();
+      await events.stop();
       await election?.stop();
       await view.stop();
-      await stopping;
+      await started;
       await direct.close();
-      await client.close();
+      await connection.close();
       server.close();
       server.closeAllConnections();
     },
   };
-}
-
-function loadKubeConfig(config: Config): { kubeConfig: KubeConfig; inCluster: boolean } {
-  const kubeConfig = new KubeConfig();
-  if (config.kubeconfig !== undefined) kubeConfig.loadFromFile(config.kubeconfig);
-  else kubeConfig.loadFromDefault();
-  if (config.context !== undefined) {
-    if (!kubeConfig.getContextObject(config.context)) {
-      throw new Error(
-        `--context: the kubeconfig has no context "${config.context}"; it has ${kubeConfig
-          .getContexts()
-          .map((context) => context.name)
-          .join(', ')}`,
-      );
-    }
-    kubeConfig.setCurrentContext(config.context);
-  }
-  const cluster = kubeConfig.getCurrentCluster();
-  if (!cluster)
-    throw new Error('no cluster is configured; give --kubeconfig, or run the operator in a cluster');
-  // client-node names what it makes of a pod's service account so.
-  return { kubeConfig, inCluster: cluster.name === 'inCluster' };
 }
 
 interface RunningPod {
@@ -213,20 +217,8 @@ function pollTargets(view: ClusterView): PollTarget[] {
     const { spec, status } = pod as typeof pod & RunningPod;
     const port = spec?.containers?.[0]?.ports?.find((entry) => entry.name === 'health')?.containerPort;
     if (status?.phase !== 'Running' || status.podIP === undefined || port === undefined) return [];
-    return [
-      {
-        uid: pod.metadata.uid,
-        namespace: pod.metadata.namespace ?? '',
-        name: pod.metadata.name,
-        ip: status.podIP,
-        port,
-      },
-    ];
+    if (!isRelayPod(pod)) return [];
+    const { uid, namespace = '', name, labels } = pod.metadata;
+    return [{ uid, fleet: `${namespace}/${labels?.[Label.fleet]}`, namespace, name, ip: status.podIP, port }];
   });
-}
-
-function fleetOfPod(view: ClusterView, uid: string): string | undefined {
-  const pod = view.ofKind('Pod').find((entry) => entry.metadata.uid === uid);
-  const fleet = pod?.metadata.labels?.[Label.fleet];
-  return pod && fleet !== undefined ? `${pod.metadata.namespace}/${fleet}` : undefined;
 }

@@ -1,5 +1,6 @@
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { KubeClient } from '../kube/client.ts';
+import type { KubeObject } from '../kube/object.ts';
 import { Resources } from '../kube/resource.ts';
 
 /** Session counts alone are written at most this often (issue: status is written only when it changes). */
@@ -27,8 +28,8 @@ export async function writeStatus(
   fleet: { readonly namespace: string; readonly name: string; readonly uid: string },
   status: WavryRelayStatus,
   fieldManager: string,
-): Promise<void> {
-  await client.apply(
+): Promise<KubeObject> {
+  return client.apply<KubeObject>(
     Resources.wavryRelays,
     fleet.namespace,
     fleet.name,

@@ -9,52 +9,78 @@ export interface PollerOptions {
   readonly wallMs: () => number;
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** Questions under way at once. */
+  /** Questions under way at once to relays that answered last time. */
   readonly concurrency: number;
-  /** Told when anything of a poll but its time changed. */
+  /** Told when what a relay is has changed; how many sessions it holds changes all the time. */
   readonly onChange: (target: PollTarget) => void;
 }
+
+/** Lanes for relays that don't answer: each question may take the whole time-out, and none of the others waits for it. */
+const LANES_FOR_SILENT = 16;
 
 /** Asks every relay for its health again and again, and keeps what each said last, with its age. */
 export class Poller {
   readonly #options: PollerOptions;
   readonly #polls = new Map<string, Poll>();
   readonly #stop = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-  #round: Promise<void> = Promise.resolve();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #rounds = new Set<Promise<void>>();
+  #started = false;
 
   constructor(options: PollerOptions) {
     this.#options = options;
   }
 
+  /** By the UID of the pod. */
   get polls(): ReadonlyMap<string, Poll> {
     return this.#polls;
   }
 
   start(): void {
-    if (this.#timer || this.#stop.signal.aborted) return;
-    const next = (): void => {
-      const startedMs = performance.now();
-      this.#round = this.#askAll().finally(() => {
-        if (this.#stop.signal.aborted) return;
-        const rest = this.#options.intervalMs - (performance.now() - startedMs);
-        this.#timer = setTimeout(next, Math.max(10, rest));
-      });
-    };
-    this.#timer = setTimeout(next, 0);
+    if (this.#started || this.#stop.signal.aborted) return;
+    this.#started = true;
+    this.#turn((target) => this.#answers(target), this.#options.concurrency);
+    this.#turn((target) => !this.#answers(target), LANES_FOR_SILENT);
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    clearTimeout(this.#timer);
-    await this.#round;
+    for (const timer of this.#timers) clearTimeout(timer);
+    await Promise.all(this.#rounds);
   }
 
-  async #askAll(): Promise<void> {
-    const targets = [...this.#options.targets()];
-    const present = new Set(targets.map((target) => target.uid));
+  #answers(target: PollTarget): boolean {
+    return this.#polls.get(target.uid)?.error === undefined && this.#polls.has(target.uid);
+  }
+
+  /** Rounds of one group of relays, an interval from start to start, or one after the other when they take longer. */
+  #turn(belongs: (target: PollTarget) => boolean, lanes: number): void {
+    const next = (): void => {
+      const startedMs = performance.now();
+      const round = this.#askAll(belongs, lanes).finally(() => {
+        this.#rounds.delete(round);
+        if (this.#stop.signal.aborted) return;
+        this.#after(Math.max(10, this.#options.intervalMs - (performance.now() - startedMs)), next);
+      });
+      this.#rounds.add(round);
+    };
+    this.#after(0, next);
+  }
+
+  #after(ms: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      run();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  async #askAll(belongs: (target: PollTarget) => boolean, most: number): Promise<void> {
+    const all = this.#options.targets();
+    const present = new Set(all.map((target) => target.uid));
     for (const uid of this.#polls.keys()) if (!present.has(uid)) this.#polls.delete(uid);
-    const lanes = Array.from({ length: Math.min(this.#options.concurrency, targets.length) }, async () => {
+    const targets = all.filter(belongs);
+    const lanes = Array.from({ length: Math.min(most, targets.length) }, async () => {
       for (let target = targets.pop(); target && !this.#stop.signal.aborted; target = targets.pop()) {
         await this.#ask(target);
       }
@@ -79,5 +105,6 @@ export class Poller {
 }
 
 function fingerprint(poll: Poll): string {
-  return JSON.stringify({ ...poll, answeredMs: poll.answeredMs === 0, error: poll.error !== undefined });
+  const { answeredMs, error, totalSessions: _total, activeSessions: _active, ...rest } = poll;
+  return JSON.stringify({ ...rest, answered: answeredMs > 0, failing: error !== undefined });
 }

@@ -5,6 +5,8 @@ import { resourcePath, Resources } from '../kube/resource.ts';
 
 export interface PollTarget {
   readonly uid: string;
+  /** The WavryRelay it belongs to, `namespace/name`. */
+  readonly fleet: string;
   readonly namespace: string;
   readonly name: string;
   readonly ip: string;
@@ -48,6 +50,9 @@ export function proxyTransport(client: KubeClient): HealthTransport {
       `${target.name}:${target.port}`,
       'proxy/health',
     );
-    return JSON.stringify(await client.call('GET', path, { signal }));
+    const { status, text } = await client.text(path, { signal, maxBytes: MAX_ANSWER_BYTES });
+    // 200 and 500 are the relay's own; the API server has others for a pod that it can't reach.
+    if (status === 200 || status === 500) return text;
+    throw new Error(`the API server's proxy answers with HTTP status ${status}`);
   };
 }

@@ -1,7 +1,8 @@
-import type { KubeConfig } from '@kubernetes/client-node';
-import type { RequestOptions } from 'node:https';
-import { Agent, request } from 'undici';
+import { setTimeout as sleep } from 'node:timers/promises';
 
+import { request } from 'undici';
+
+import type { Connection } from './connection.ts';
 import { KubeError } from './kube-error.ts';
 import { type Resource, resourcePath } from './resource.ts';
 
@@ -9,6 +10,9 @@ import { type Resource, resourcePath } from './resource.ts';
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 30_000;
 const BODY_TIMEOUT_MS = 30_000;
+/** client-go's rest.Request: an answer of 429 or 5xx with Retry-After is asked again so often. */
+const MOST_RETRIES = 10;
+const MOST_RETRY_AFTER_MS = 60_000;
 
 export interface CallOptions {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
@@ -17,24 +21,24 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * Speaks to one API server over connections that are kept, with the credentials of a kubeconfig as client-node
- * reads them: tokens, exec plug-ins and certificates are asked for afresh at each call, and only another TLS identity
- * makes another connection pool.
- */
+export interface KubeClientOptions {
+  readonly userAgent: string;
+  /** Asked right before anything is sent that writes: a process that is no longer the leader must not. */
+  readonly mayWrite?: () => boolean;
+  /** Told of each answer, for metrics; 0 when none came. */
+  readonly onAnswer?: (method: string, status: number) => void;
+}
+
+type Response = Awaited<ReturnType<typeof request>>;
+
+/** Speaks to one API server: JSON in and out, and watches line by line. */
 export class KubeClient {
-  readonly #config: KubeConfig;
-  readonly #userAgent: string;
-  #agent: Agent | undefined;
-  #identity = '';
+  readonly #connection: Connection;
+  readonly #options: KubeClientOptions;
 
-  constructor(config: KubeConfig, userAgent: string) {
-    this.#config = config;
-    this.#userAgent = userAgent;
-  }
-
-  get server(): string {
-    return this.#config.getCurrentCluster()?.server ?? '';
+  constructor(connection: Connection, options: KubeClientOptions) {
+    this.#connection = connection;
+    this.#options = options;
   }
 
   get<T>(resource: Resource, namespace: string | undefined, name: string, options?: CallOptions): Promise<T> {
@@ -80,7 +84,7 @@ export class KubeClient {
     });
   }
 
-  delete(
+  delete<T>(
     resource: Resource,
     namespace: string | undefined,
     name: string,
@@ -88,7 +92,7 @@ export class KubeClient {
       readonly uid?: string;
       readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan';
     } = {},
-  ): Promise<unknown> {
+  ): Promise<T> {
     return this.call('DELETE', resourcePath(resource, namespace, name), {
       body: {
         apiVersion: 'v1',
@@ -99,29 +103,62 @@ export class KubeClient {
     });
   }
 
-  /** One call; JSON in and out. Throws KubeError, with status 0 when no answer came. */
+  /**
+   * One call; JSON in and out. Waits as long as the server asks for when it is overloaded (429 and 5xx with Retry-After).
+   * Throws KubeError, with status 0 when no answer came.
+   */
   async call<T>(method: string, path: string, options: CallOptions = {}): Promise<T> {
+    for (let retry = 0; ; retry += 1) {
+      try {
+        return (await this.#once(method, path, options)) as T;
+      } catch (error) {
+        const waitMs = error instanceof KubeError ? error.retryAfterMs : undefined;
+        if (waitMs === undefined || retry >= MOST_RETRIES) throw error;
+        try {
+          const signal = options.signal ? { signal: options.signal } : undefined;
+          await sleep(Math.min(waitMs, MOST_RETRY_AFTER_MS), undefined, signal);
+        } catch {
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** A GET whose answer is somebody else's, such as a pod's behind the proxy: its text, whatever the status. */
+  async text(
+    path: string,
+    options: { readonly signal?: AbortSignal; readonly maxBytes: number },
+  ): Promise<{ readonly status: number; readonly text: string }> {
+    const response = await this.#send('GET', path, options, BODY_TIMEOUT_MS);
+    const text = await this.#read('GET', path, response, options.maxBytes);
+    return { status: response.statusCode, text };
+  }
+
+  async #once(method: string, path: string, options: CallOptions): Promise<unknown> {
     const response = await this.#send(method, path, options, BODY_TIMEOUT_MS);
+    const text = await this.#read(method, path, response, MAX_BODY_BYTES);
+    if (response.statusCode >= 200 && response.statusCode < 300) return parse(method, path, text);
+    throw refusal(method, path, response.statusCode, response.headers['retry-after'], text);
+  }
+
+  async #read(method: string, path: string, response: Response, maxBytes: number): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
     try {
       for await (const chunk of response.body) {
         size += (chunk as Buffer).length;
-        if (size > MAX_BODY_BYTES)
-          throw new KubeError(0, 'TooLarge', `${method} ${path}: the answer is too large`);
+        if (size > maxBytes) throw new KubeError(0, 'TooLarge', `${method} ${path}: the answer is too large`);
         chunks.push(chunk as Buffer);
       }
     } catch (error) {
       throw noAnswer(method, path, error);
     }
-    const text = Buffer.concat(chunks).toString('utf8');
-    if (response.statusCode >= 200 && response.statusCode < 300) return parse(method, path, text) as T;
-    throw refusal(method, path, response.statusCode, response.headers['retry-after'], text);
+    return Buffer.concat(chunks).toString('utf8');
   }
 
   /**
    * A watch: yields each event's JSON text, line by line. Ends when the server ends it; throws KubeError when it
-   * refuses, or when nothing at all (not even a bookmark) came for `idleMs`.
+   * refuses, with the reason Idle when nothing at all (not even a bookmark) came for `idleMs`.
    */
   async *stream(path: string, options: CallOptions, idleMs: number): AsyncGenerator<string, void> {
     const response = await this.#send('GET', path, options, idleMs);
@@ -149,30 +186,23 @@ export class KubeClient {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#agent?.destroy();
-    this.#agent = undefined;
-  }
-
-  async #send(
-    method: string,
-    path: string,
-    options: CallOptions,
-    bodyTimeout: number,
-  ): Promise<Awaited<ReturnType<typeof request>>> {
-    const url = new URL(this.server.replace(/\/+$/, '') + path);
+  async #send(method: string, path: string, options: CallOptions, bodyTimeout: number): Promise<Response> {
+    const url = new URL(this.#connection.server + path);
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     try {
-      const { agent, headers } = await this.#credentials();
-      return await request(url, {
+      const { agent, headers } = await this.#connection.credentials();
+      if (method !== 'GET' && this.#options.mayWrite?.() === false) {
+        throw new KubeError(0, 'NotLeading', `${method} ${path}: not sent, as this is not the leader`);
+      }
+      const response = await request(url, {
         method: method as 'GET',
         dispatcher: agent,
         headers: {
           ...headers,
           accept: 'application/json',
-          'user-agent': this.#userAgent,
+          'user-agent': this.#options.userAgent,
           ...(options.body === undefined
             ? {}
             : { 'content-type': options.contentType ?? 'application/json' }),
@@ -182,42 +212,26 @@ export class KubeClient {
         ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
         ...(options.signal ? { signal: options.signal } : {}),
       });
+      this.#options.onAnswer?.(method, response.statusCode);
+      return response;
     } catch (error) {
-      throw noAnswer(method, path, error);
+      const problem = noAnswer(method, path, error);
+      if (problem.reason === 'NoAnswer') this.#options.onAnswer?.(method, 0);
+      throw problem;
     }
-  }
-
-  async #credentials(): Promise<{ agent: Agent; headers: Record<string, string> }> {
-    const options: RequestOptions = {};
-    await this.#config.applyToHTTPSOptions(options);
-    const tls = Object.fromEntries(
-      Object.entries({
-        ca: options.ca,
-        cert: options.cert,
-        key: options.key,
-        rejectUnauthorized: options.rejectUnauthorized,
-        servername: options.servername,
-      }).filter(([, value]) => value !== undefined),
-    );
-    const identity = Object.entries(tls).map(String).join('\0');
-    if (!this.#agent || identity !== this.#identity) {
-      void this.#agent?.close();
-      this.#agent = new Agent({
-        connect: { ...tls, keepAlive: true, keepAliveInitialDelay: 15_000, timeout: 10_000 },
-      });
-      this.#identity = identity;
-    }
-    const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(options.headers ?? {})) headers[name] = String(value);
-    if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
-    return { agent: this.#agent, headers };
   }
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  UND_ERR_ABORTED: 'Aborted',
+  ABORT_ERR: 'Aborted',
+  UND_ERR_BODY_TIMEOUT: 'Idle',
+};
 
 function noAnswer(method: string, path: string, error: unknown): KubeError {
   if (error instanceof KubeError) return error;
   const cause = error as { code?: string; message?: string };
-  const reason = cause.code === 'UND_ERR_ABORTED' || cause.code === 'ABORT_ERR' ? 'Aborted' : 'NoAnswer';
+  const reason = REASONS[cause.code ?? ''] ?? 'NoAnswer';
   return new KubeError(0, reason, `${method} ${path}: ${cause.message ?? String(error)}`);
 }
 
@@ -228,7 +242,7 @@ function refusal(
   retryAfter: string | string[] | undefined,
   text: string,
 ): KubeError {
-  let answer: { reason?: unknown; message?: unknown } = {};
+  let answer: { reason?: unknown; message?: unknown; details?: unknown } = {};
   try {
     answer = (JSON.parse(text) ?? {}) as typeof answer;
   } catch {
@@ -237,13 +251,22 @@ function refusal(
   const reason = typeof answer.reason === 'string' && answer.reason !== '' ? answer.reason : `HTTP${status}`;
   const message =
     typeof answer.message === 'string' ? answer.message : `${method} ${path}: HTTP status ${status}`;
-  const seconds = Number(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter);
+  const seconds = Number((Array.isArray(retryAfter) ? retryAfter[0] : retryAfter) ?? Number.NaN);
+  const overloaded = status === 429 || status >= 500;
   return new KubeError(
     status,
     reason,
     message,
-    Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
+    overloaded && Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
+    causesOf(answer),
   );
+}
+
+function causesOf(answer: { details?: unknown }): string[] {
+  const causes = (answer.details as { causes?: unknown } | undefined)?.causes;
+  return Array.isArray(causes)
+    ? causes.map((cause) => String((cause as { reason?: unknown } | null)?.reason))
+    : [];
 }
 
 function parse(method: string, path: string, text: string): unknown {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { KubeClient } from './client.ts';
-import { isStatus } from './kube-error.ts';
+import { isStatus, KubeError } from './kube-error.ts';
 import { Resources } from './resource.ts';
 
 export interface EventSubject {
@@ -18,6 +19,8 @@ export interface EventRecorderOptions {
   readonly instance: string;
   readonly wallMs: () => number;
   readonly onProblem: (message: string) => void;
+  /** Between two tries while the API server gives no answer; 10 s when absent, as in client-go. */
+  readonly retryMs?: number;
 }
 
 /** As client-go's EventCorrelator: 25 events of one object at once, then one every five minutes. */
@@ -25,10 +28,12 @@ const BURST = 25;
 const REFILL_MS = 300_000;
 /** Objects whose events are remembered, for counting repetitions. */
 const MOST_REMEMBERED = 4096;
+/** client-go's EventBroadcaster: so often while the API server gives no answer, and so many may wait meanwhile. */
+const MOST_TRIES = 12;
+const MOST_WAITING = 1000;
 
 interface Remembered {
   readonly name: string;
-  readonly firstTimestamp: string;
   count: number;
 }
 
@@ -37,7 +42,9 @@ export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #remembered = new Map<string, Remembered>();
   readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+  readonly #stop = new AbortController();
   #queue: Promise<void> = Promise.resolve();
+  #waiting = 0;
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
@@ -45,19 +52,41 @@ export class EventRecorder {
 
   /** Never throws and never waits: an event that can't be written is told to onProblem. */
   record(subject: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string): void {
-    if (!this.#mayWrite(`${subject.namespace}/${subject.uid}`)) return;
-    this.#queue = this.#queue.then(() =>
-      this.#write(subject, type, reason, message.slice(0, 1024)).catch((error: unknown) =>
+    if (this.#waiting >= MOST_WAITING || !this.#mayWrite(`${subject.namespace}/${subject.uid}`)) return;
+    this.#waiting += 1;
+    this.#queue = this.#queue.then(async () => {
+      try {
+        await this.#persist(subject, type, reason, message.slice(0, 1024));
+      } catch (error) {
+        if (error instanceof KubeError && error.reason === 'NotLeading') return;
         this.#options.onProblem(
           `event ${reason} of ${subject.kind} ${subject.namespace}/${subject.name}: ${error instanceof Error ? error.message : String(error)}`,
-        ),
-      ),
-    );
+        );
+      } finally {
+        this.#waiting -= 1;
+      }
+    });
   }
 
-  /** Resolves when everything recorded so far was written or given up. */
-  flush(): Promise<void> {
+  /** Resolves when everything recorded so far was written or given up; nothing is tried again any more. */
+  stop(): Promise<void> {
+    this.#stop.abort();
     return this.#queue;
+  }
+
+  async #persist(subject: EventSubject, type: string, reason: string, message: string): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#write(subject, type, reason, message);
+      } catch (error) {
+        const passing = error instanceof KubeError && (error.status === 0 || error.status >= 500);
+        const given = error instanceof KubeError && error.reason === 'NotLeading';
+        if (!passing || given || tries >= MOST_TRIES || this.#stop.signal.aborted) throw error;
+        await sleep(this.#options.retryMs ?? 10_000, undefined, { signal: this.#stop.signal }).catch(
+          () => undefined,
+        );
+      }
+    }
   }
 
   async #write(subject: EventSubject, type: string, reason: string, message: string): Promise<void> {
@@ -107,7 +136,7 @@ export class EventRecorder {
     if (this.#remembered.size >= MOST_REMEMBERED) {
       this.#remembered.delete(this.#remembered.keys().next().value!);
     }
-    this.#remembered.set(key, { name, firstTimestamp: now, count: 1 });
+    this.#remembered.set(key, { name, count: 1 });
   }
 
   #mayWrite(key: string): boolean {

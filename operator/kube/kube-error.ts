@@ -8,11 +8,21 @@ export class KubeError extends Error {
   /** What the server asked to wait (429 and 503 with Retry-After). */
   readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, reason: string, message: string, retryAfterMs?: number) {
+  /** `details.causes[].reason`, such as NamespaceTerminating. */
+  readonly causes: readonly string[];
+
+  constructor(
+    status: number,
+    reason: string,
+    message: string,
+    retryAfterMs?: number,
+    causes: readonly string[] = [],
+  ) {
     super(message);
     this.status = status;
     this.reason = reason;
     this.retryAfterMs = retryAfterMs;
+    this.causes = causes;
   }
 }
 

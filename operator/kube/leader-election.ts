@@ -24,6 +24,8 @@ export interface LeaderElectionOptions {
   readonly onProblem: (message: string) => void;
 }
 
+const LEASE_TOLERANCE_MS = 20_000;
+
 interface LeaseObject extends KubeObject {
   readonly spec?: {
     readonly holderIdentity?: string;
@@ -34,21 +36,39 @@ interface LeaseObject extends KubeObject {
   };
 }
 
-/** One leader at a time, by a coordination.k8s.io Lease, as client-go's leaderelection. */
+/**
+ * One leader at a time, by a coordination.k8s.io Lease, as client-go's leaderelection: whoever loses the lease is done for
+ * good, and its process ends.
+ */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
   readonly #stop = new AbortController();
   #observed = '';
   #observedAtMs = 0;
   #leading = false;
+  /** Monotonic time before the call that last got or renewed the lease. */
+  #renewedMs = 0;
   #running: Promise<void> | undefined;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
   }
 
+  /**
+   * Judged by the clock at each question, not by a timer: a process that was stopped and goes on, or whose loop was
+   * blocked, knows at once that its lease may be another's.
+   */
   get leading(): boolean {
-    return this.#leading;
+    return this.#leading && this.#options.nowMs() - this.#renewedMs < this.#options.renewDeadlineMs;
+  }
+
+  /** Why this process should be restarted: it believes to lead long after its lease ran out. client-go's HealthzAdaptor. */
+  get problem(): string | undefined {
+    const { nowMs, leaseDurationMs } = this.#options;
+    const overMs = nowMs() - this.#renewedMs - leaseDurationMs;
+    return this.#leading && overMs > LEASE_TOLERANCE_MS
+      ? `the lease was to be renewed ${Math.round(overMs / 1000)} s ago and this process hasn't stopped`
+      : undefined;
   }
 
   start(): void {
@@ -59,8 +79,9 @@ export class LeaderElection {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
-    if (!this.#leading) return;
-    this.#lose();
+    const held = this.leading;
+    if (this.#leading) this.#lose();
+    if (!held) return;
     await this.#release().catch((error: unknown) =>
       this.#options.onProblem(`releasing the lease: ${text(error)}`),
     );
@@ -68,20 +89,23 @@ export class LeaderElection {
 
   async #run(): Promise<void> {
     const { retryPeriodMs, renewDeadlineMs, random, nowMs } = this.#options;
-    let renewedMs = 0;
     while (!this.#stop.signal.aborted) {
       const startedMs = nowMs();
-      const held = await this.#tryAcquireOrRenew(renewDeadlineMs);
+      const leftMs = this.#leading ? this.#renewedMs + renewDeadlineMs - startedMs : renewDeadlineMs;
+      // One that was stopped for too long must not renew as if nothing had been: it has told nobody that it doesn't lead.
+      const held = leftMs > 0 && (await this.#tryAcquireOrRenew(leftMs));
       if (held) {
-        // Counted from before the call: the server's clock started then at the latest.
-        renewedMs = startedMs;
+        // Counted from before the call: the others see the lease renewed later than that.
+        this.#renewedMs = startedMs;
         if (!this.#leading) {
           this.#leading = true;
           this.#options.onStarted();
         }
-      } else if (this.#leading && nowMs() - renewedMs >= renewDeadlineMs) {
+      } else if (this.#leading && nowMs() - this.#renewedMs >= renewDeadlineMs) {
         this.#lose();
+        return;
       }
+      // client-go's JitterFactor.
       const pause = this.#leading ? retryPeriodMs : retryPeriodMs * (1 + 1.2 * random());
       await sleep(pause, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }
@@ -94,7 +118,7 @@ export class LeaderElection {
 
   async #tryAcquireOrRenew(timeoutMs: number): Promise<boolean> {
     const { client, namespace, name, identity, leaseDurationMs, nowMs, wallMs } = this.#options;
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(Math.ceil(timeoutMs))]);
     const now = microTime(wallMs());
     try {
       const lease = await client
@@ -161,7 +185,10 @@ export class LeaderElection {
 
   /** Someone took the lease while this process was stopped or cut off: there is nothing left to wait for. */
   #heldByAnother(): boolean {
-    if (this.#leading) this.#lose();
+    if (this.#leading) {
+      this.#stop.abort();
+      this.#lose();
+    }
     return false;
   }
 

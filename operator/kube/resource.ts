@@ -28,6 +28,17 @@ export const Resources = {
   wavryRelays: resource('wavry.dev', 'v1alpha1', 'wavryrelays', 'WavryRelay'),
 } as const satisfies Record<string, Resource>;
 
+const BY_KIND: ReadonlyMap<string, Resource> = new Map(
+  Object.values(Resources).map((known): [string, Resource] => [known.kind, known]),
+);
+
+/** Throws for a kind that isn't among Resources. */
+export function resourceOfKind(kind: string): Resource {
+  const known = BY_KIND.get(kind);
+  if (!known) throw new Error(`no resource is known for kind ${kind}`);
+  return known;
+}
+
 /** The path of a collection, or of one object in it. */
 export function resourcePath(
   resource: Resource,

@@ -2,10 +2,17 @@ import { keyOf, type KubeObject } from './object.ts';
 
 export type StoreListener<T> = (key: string, object: T | undefined, previous: T | undefined) => void;
 
-/** What a reflector last saw of one kind, by `namespace/name`. */
+/** Deletions that are remembered, so that a late answer to a write doesn't bring the object back. */
+const MOST_TOMBSTONES = 1000;
+
+/**
+ * What a reflector last saw of one kind, by `namespace/name`, and what this process itself wrote since: whoever plans from
+ * it sees the own writes at once, not when the watch brings them.
+ */
 export class Store<T extends KubeObject> {
   readonly #objects = new Map<string, T>();
   readonly #listeners: StoreListener<T>[] = [];
+  readonly #tombstones = new Set<string>();
   #synced = false;
 
   /** True once the first list was complete. */
@@ -26,32 +33,68 @@ export class Store<T extends KubeObject> {
     this.#listeners.push(listener);
   }
 
+  /** What the API server says that an object is. News that is older than what is known is none. */
   put(object: T): void {
-    const key = keyOf(object);
-    const previous = this.#objects.get(key);
-    if (previous?.metadata.resourceVersion === object.metadata.resourceVersion) return;
-    this.#objects.set(key, object);
-    this.#tell(key, object, previous);
+    const previous = this.#objects.get(keyOf(object));
+    if (!previous || isNewer(object, previous)) this.#set(object);
   }
 
-  remove(object: T): void {
-    const key = keyOf(object);
+  /** The answer to a write of our own. */
+  written(object: T): void {
+    if (!this.#tombstones.has(object.metadata.uid)) this.put(object);
+  }
+
+  remove(object: { readonly metadata: Pick<T['metadata'], 'name' | 'namespace' | 'uid'> }): void {
+    this.#tombstones.add(object.metadata.uid);
+    if (this.#tombstones.size > MOST_TOMBSTONES) {
+      this.#tombstones.delete(this.#tombstones.values().next().value!);
+    }
+    const key = keyOf(object as T);
     const previous = this.#objects.get(key);
-    if (!previous) return;
+    // A namesake made since then stays.
+    if (!previous || previous.metadata.uid !== object.metadata.uid) return;
     this.#objects.delete(key);
     this.#tell(key, undefined, previous);
   }
 
-  /** The result of a list: what isn't in it was deleted while nobody watched. */
-  replace(objects: readonly T[]): void {
+  /**
+   * The result of a list: what isn't in it was deleted while nobody watched. Older versions count too, as after etcd was
+   * restored from a backup; a write that the list just missed comes with the watch. With a namespace it is that
+   * namespace's list, and says nothing of the others.
+   */
+  replace(objects: readonly T[], namespace?: string): void {
     const present = new Set(objects.map(keyOf));
-    const gone = [...this.#objects].filter(([key]) => !present.has(key));
+    const gone = [...this.#objects].filter(
+      ([key, object]) =>
+        !present.has(key) && (namespace === undefined || object.metadata.namespace === namespace),
+    );
     for (const [, object] of gone) this.remove(object);
-    for (const object of objects) this.put(object);
+    for (const object of objects) this.#set(object);
     this.#synced = true;
+  }
+
+  #set(object: T): void {
+    const key = keyOf(object);
+    const previous = this.#objects.get(key);
+    this.#objects.set(key, object);
+    const same =
+      previous?.metadata.uid === object.metadata.uid &&
+      previous.metadata.resourceVersion === object.metadata.resourceVersion;
+    if (!same) this.#tell(key, object, previous);
   }
 
   #tell(key: string, object: T | undefined, previous: T | undefined): void {
     for (const listener of this.#listeners) listener(key, object, previous);
   }
+}
+
+/**
+ * Resource versions of one kind are comparable (KEP-5504); where they are no numbers, whatever came last counts.
+ * Another UID is another object: the last that came is there now.
+ */
+function isNewer(object: KubeObject, previous: KubeObject): boolean {
+  if (object.metadata.uid !== previous.metadata.uid) return true;
+  const [now, before] = [object.metadata.resourceVersion, previous.metadata.resourceVersion];
+  if (now === before) return false;
+  return /^\d+$/.test(now) && /^\d+$/.test(before) ? BigInt(now) > BigInt(before) : true;
 }

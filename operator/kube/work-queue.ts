@@ -9,6 +9,7 @@ export interface WorkQueueOptions {
   /** Works on one key; never called twice at once for the same key. Rejecting means: again, after a back-off. */
   readonly work: (key: string) => Promise<void>;
   readonly workers: number;
+  readonly onAdd?: () => void;
   readonly onError: (key: string, error: unknown, retries: number) => void;
 }
 
@@ -26,7 +27,8 @@ export class WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #ready: string[] = [];
   readonly #dirty = new Set<string>();
-  readonly #processing = new Set<string>();
+  /** Keys that are worked on, with the time since when. */
+  readonly #processing = new Map<string, number>();
   readonly #retries = new Map<string, number>();
   readonly #delayed = new Map<string, { readonly atMs: number; readonly cancel: () => void }>();
   readonly #idle: (() => void)[] = [];
@@ -39,18 +41,21 @@ export class WorkQueue {
     this.#tokensAtMs = options.clock.now();
   }
 
-  /** Keys that wait or are worked on. */
+  /** Keys that wait to be worked on. */
   get depth(): number {
     return this.#ready.length;
   }
 
-  get retries(): number {
-    return this.#retries.size;
+  /** Milliseconds that the keys which are worked on have taken so far. */
+  get runningMs(): readonly number[] {
+    const now = this.#options.clock.now();
+    return [...this.#processing.values()].map((since) => now - since);
   }
 
   add(key: string): void {
     if (this.#stopped || this.#dirty.has(key)) return;
     this.#dirty.add(key);
+    this.#options.onAdd?.();
     if (this.#processing.has(key)) return;
     this.#ready.push(key);
     this.#dispatch();
@@ -90,7 +95,7 @@ export class WorkQueue {
       const key = this.#ready.shift();
       if (key === undefined) return;
       this.#dirty.delete(key);
-      this.#processing.add(key);
+      this.#processing.set(key, this.#options.clock.now());
       void this.#process(key);
     }
   }

@@ -23,7 +23,7 @@ const isRegistry = new Ajv({ strict: true }).compile<RegistryEntry[]>({
     properties: {
       relay_id: { type: 'string', maxLength: 512 },
       endpoints: { type: 'array', maxItems: 256, items: { type: 'string', maxLength: 512 } },
-      last_seen_ms_ago: { type: 'number', minimum: 0 },
+      last_seen_ms_ago: { type: 'number', minimum: 0, maximum: 1e12 },
       state: { type: 'string', maxLength: 64 },
     },
   },

@@ -18,7 +18,7 @@ type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 /** Ready, Progressing, Autoscaling and Degraded; a transition time changes only with its status. */
 export function conditions(world: World, judged: Judged): Condition[] {
   const before = new Map(world.fleet.status?.conditions?.map((condition) => [condition.type, condition]));
-  return [ready(world, judged), progressing(world, judged), autoscaling(world), degraded(judged)].map(
+  return [ready(world, judged), progressing(world, judged), autoscaling(world), degraded(world, judged)].map(
     (judgement) => {
       const last = before.get(judgement.type);
       return {
@@ -62,11 +62,16 @@ function ready(world: World, { relays, troubles }: Judged): Judgement {
 function progressing(world: World, { size, troubles, relays }: Judged): Judgement {
   if (size.stuck) {
     const first = troubles[0];
+    const timeout = world.fleet.spec.exposure.readyTimeout;
+    const what =
+      size.outdated > 0
+        ? `no relay of the new revision registered within ${timeout}, so the old one goes on serving`
+        : `no relay registered within ${timeout}`;
     return {
       type: 'Progressing',
       status: 'False',
       reason: first?.reason ?? 'RolloutStuck',
-      message: `no relay of the new revision registered within ${world.fleet.spec.exposure.readyTimeout}, so the old one goes on serving${first ? `: ${first.message}` : ''}. Correct the spec, or set it back`,
+      message: `${what}${first ? `: ${first.message}` : ''}. Correct the spec${size.outdated > 0 ? ', or set it back' : ''}`,
     };
   }
   if (size.outdated > 0 && world.fleet.spec.rollout.paused) {
@@ -102,6 +107,15 @@ function progressing(world: World, { size, troubles, relays }: Judged): Judgemen
       message: `${size.create + size.takeBack.length} relays are being added`,
     };
   }
+  const starting = relays.filter((view) => !view.draining && view.serving !== 'yes').length;
+  if (starting > 0) {
+    return {
+      type: 'Progressing',
+      status: 'True',
+      reason: 'Starting',
+      message: `${starting} relays don't serve yet`,
+    };
+  }
   if (draining > 0) {
     return { type: 'Progressing', status: 'True', reason: 'Draining', message: `${draining} relays drain` };
   }
@@ -127,24 +141,32 @@ function autoscaling(world: World): Judgement {
   if (replicas < bounds.minReplicas || replicas > bounds.maxReplicas) {
     return {
       type: 'Autoscaling',
-      status: 'True',
+      status: 'False',
       reason: 'OutOfBounds',
-      message: `spec.replicas is ${replicas}, outside ${bounds.minReplicas} to ${bounds.maxReplicas}; the autoscaler brings it back`,
+      message: `spec.replicas is ${replicas}, outside ${bounds.minReplicas} to ${bounds.maxReplicas} of spec.autoscaling`,
     };
   }
   return {
     type: 'Autoscaling',
-    status: 'True',
-    reason: 'Active',
-    message: `between ${bounds.minReplicas} and ${bounds.maxReplicas} relays`,
+    status: 'False',
+    reason: 'NotAvailable',
+    message: `this release makes no HorizontalPodAutoscaler yet: run one of your own on this resource, between ${bounds.minReplicas} and ${bounds.maxReplicas} relays`,
   };
 }
 
-function degraded({ faults }: Judged): Judgement {
+function degraded(world: World, { faults }: Judged): Judgement {
   const first = faults[0];
-  return first
-    ? { type: 'Degraded', status: 'True', reason: first.reason, message: distinct(faults) }
-    : { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'nothing stands in the way' };
+  if (first) return { type: 'Degraded', status: 'True', reason: first.reason, message: distinct(faults) };
+  if (world.fleet.spec.monitoring.serviceMonitor !== false && world.unknownKinds.has('ServiceMonitor')) {
+    return {
+      type: 'Degraded',
+      status: 'False',
+      reason: 'MonitoringUnavailable',
+      message:
+        'this cluster has no ServiceMonitor, so none is made: the relays are scraped once the Prometheus Operator is installed',
+    };
+  }
+  return { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'nothing stands in the way' };
 }
 
 function distinct(troubles: readonly Trouble[]): string {

@@ -2,11 +2,11 @@ import { durationSeconds } from '../api/duration.ts';
 import { Annotation, Label } from '../api/meta.ts';
 import type { EndpointDecision } from './endpoint.ts';
 import type { RelayView } from './relay-view.ts';
-import type { Deletion, MasterCall, MetadataPatch, World } from './world.ts';
+import type { Deletion, MasterCall, MetadataPatch, ObservedPod, World } from './world.ts';
 
 /** The drain of one relay: over when it is empty by its own word, never had a pod, or its time has passed. */
 export function drainIsOver(world: World, view: RelayView, sinceMs: number): 'empty' | 'timeout' | undefined {
-  if (view.empty || (!view.pod && view.terminatingPods.length === 0)) return 'empty';
+  if (view.pod ? view.empty : view.terminatingPods.length === 0) return 'empty';
   return world.nowMs >= drainDeadlineMs(world, sinceMs) ? 'timeout' : undefined;
 }
 
@@ -29,14 +29,27 @@ export function masterCalls(
   changed: boolean,
 ): MasterCall[] {
   const calls: MasterCall[] = [];
-  const tell = (relayId: string, state: MasterCall['state']): void => {
-    const entry = world.master?.get(relayId);
-    if (world.master ? entry !== undefined && contradicts(entry.state, state) : changed)
-      calls.push({ relayId, state });
-  };
-  if (view.pod) tell(view.pod.uid, draining ? 'Draining' : 'Active');
-  for (const pod of view.terminatingPods) tell(pod.uid, 'Draining');
-  return calls;
+  if (view.pod && masterHasToHear(world, view.pod.uid, draining ? 'Draining' : 'Active', changed)) {
+    calls.push({ relayId: view.pod.uid, state: draining ? 'Draining' : 'Active' });
+  }
+  return [...calls, ...leavingCalls(world, view.terminatingPods)];
+}
+
+/** Pods that others end drain as well. Without a registry to read, nothing tells which of them Master still hands out. */
+export function leavingCalls(world: World, pods: readonly ObservedPod[]): MasterCall[] {
+  return pods
+    .filter((pod) => masterHasToHear(world, pod.uid, 'Draining', false))
+    .map((pod) => ({ relayId: pod.uid, state: 'Draining' }));
+}
+
+function masterHasToHear(
+  world: World,
+  relayId: string,
+  state: MasterCall['state'],
+  changed: boolean,
+): boolean {
+  const entry = world.master?.get(relayId);
+  return world.master ? entry !== undefined && contradicts(entry.state, state) : changed;
 }
 
 /** Active is only ever said to take back a Draining mark: Probation, Degraded and the rest are Master's own judgement. */

@@ -48,7 +48,7 @@ export function decideSize(world: World, relays: readonly RelayView[], target: s
     drain: victims(present, target, { desired, unavailable, held, stuck, added: takeBack.length, surge }),
     outdated: alive.filter((view) => view.relay.revision !== target).length,
     rollingOut,
-    stuck: stuck && old.length > 0,
+    stuck,
   };
 }
 
@@ -82,8 +82,8 @@ function victims(present: readonly RelayView[], target: string, bounds: Bounds):
     }
   }
 
-  // While a rollout goes on, the surge is not a surplus.
-  const room = bounds.desired + (old.length > chosen.length && fresh > 0 && !bounds.held ? bounds.surge : 0);
+  // While a rollout goes on or is held where it is, the surge is not a surplus.
+  const room = bounds.desired + (old.length > chosen.length && fresh > 0 ? bounds.surge : 0);
   const left = present.filter((view) => !chosen.includes(view));
   let serving = left.filter((view) => view.serving === 'yes').length;
   let surplus = left.length + bounds.added - room;

@@ -1,9 +1,6 @@
 import { durationSeconds } from '../api/duration.ts';
-import { Label } from '../api/meta.ts';
-import type { WavryRelayStatus } from '../api/status.ts';
 import { DATA_PORT, relayDeployment } from '../specs/deployment.ts';
 import { endpointService } from '../specs/endpoint-service.ts';
-import { capacityOf } from '../specs/fleet.ts';
 import { masterKeys } from '../specs/master-keys.ts';
 import { metricsService } from '../specs/metrics-service.ts';
 import { relayName, relayOrdinal } from '../specs/names.ts';
@@ -13,14 +10,29 @@ import { podDisruptionBudget } from '../specs/pod-disruption-budget.ts';
 import { revisionOf } from '../specs/revision.ts';
 import { serviceAccount } from '../specs/service-account.ts';
 import { serviceMonitor } from '../specs/service-monitor.ts';
-import { conditions } from './conditions.ts';
-import { deletionOf, drainDeadlineMs, drainIsOver, drainWish, masterCalls, podPatch } from './drain.ts';
-import { endpointOf } from './endpoint.ts';
-import { decideSize, type SizeDecision } from './fleet-size.ts';
+import {
+  deletionOf,
+  drainDeadlineMs,
+  drainIsOver,
+  drainWish,
+  leavingCalls,
+  masterCalls,
+  podPatch,
+} from './drain.ts';
+import { type EndpointDecision, endpointOf } from './endpoint.ts';
+import { decideSize } from './fleet-size.ts';
 import { withoutForeign } from './foreign.ts';
 import { allocatePorts } from './ports.ts';
-import { relayStatus, troubleOf, type Trouble } from './relay-status.ts';
-import { isFresh, type RelayView, viewRelays } from './relay-view.ts';
+import type { Trouble } from './relay-status.ts';
+import {
+  isFresh,
+  leavingPods,
+  NODE_LOST_MS,
+  POLL_STALE_MS,
+  type RelayView,
+  viewRelays,
+} from './relay-view.ts';
+import { statusOf } from './status.ts';
 import type { Deletion, MasterCall, MetadataPatch, Plan, PlannedEvent, Restoration, World } from './world.ts';
 
 /**
@@ -42,13 +54,18 @@ export function plan(world: World): Plan {
   const relayPatches: MetadataPatch[] = [];
   const podPatches: MetadataPatch[] = [];
   const looks: number[] = [];
+  const endpoints = new Map<RelayView, EndpointDecision>();
+  const leaving = new Set(size.drain);
+  const returning = new Set(size.takeBack);
 
   for (const view of relays) {
-    const drains = size.drain.includes(view);
-    const returns = size.takeBack.includes(view);
+    const drains = leaving.has(view);
+    const returns = returning.has(view);
     const draining = drains || (view.draining && !returns);
-    const sinceMs = view.relay.drainingSinceMs ?? world.nowMs;
+    // Anybody can write the annotation: a time to come would be a drain without an end.
+    const sinceMs = Math.min(view.relay.drainingSinceMs ?? world.nowMs, world.nowMs);
     const endpoint = endpointOf(world, view);
+    endpoints.set(view, endpoint);
 
     const over = draining ? drainIsOver(world, view, sinceMs) : undefined;
     if (over) {
@@ -66,36 +83,47 @@ export function plan(world: World): Plan {
       const service = endpointService(fleet, view.pod);
       if (service) apply.push(service);
     }
-    if (drains) events.push(normal('DrainStarted', `${view.relay.name} drains ${view.sessions} sessions`));
-    if (returns) events.push(normal('DrainTakenBack', `${view.relay.name} serves again`));
+    const about = `Deployment/${view.relay.name}`;
+    if (drains && !over) {
+      events.push(normal('DrainStarted', `${view.relay.name} drains ${view.sessions} sessions`, about));
+    }
+    if (returns) events.push(normal('DrainTakenBack', `${view.relay.name} serves again`, about));
     if (!over && view.relay.foreignManagers.length > 0 && view.relay.appliedSpec) {
       restore.push({ name: view.relay.name, uid: view.relay.uid, spec: view.relay.appliedSpec });
       events.push(
         warning(
           'ForeignChangeReverted',
           `what ${view.relay.foreignManagers.join(', ')} changed in Deployment ${view.relay.name} is put back: it ends its sessions. To restart the relays set spec.restartedAt`,
+          about,
         ),
       );
     }
   }
 
+  master.push(...leavingCalls(world, leavingPods(world)));
+
   const created = newRelays(world, size.create, target, faults);
-  for (const deployment of created) {
-    events.push(normal('RelayCreated', `${deployment.metadata.name} is added`));
-  }
 
   const applied = withoutForeign(world, apply);
   const creations = withoutForeign(world, created);
-  faults.push(
-    ...[...applied.problems, ...creations.problems].map((message) => ({ reason: 'ForeignObject', message })),
-  );
+  for (const { metadata } of creations.ours) {
+    events.push(normal('RelayCreated', `${metadata.name} is added`, `Deployment/${metadata.name}`));
+  }
+  deletions.push(...unwanted(world, apply, size.outdated));
+  faults.push(...applied.problems, ...creations.problems);
   faults.push(...world.referenceProblems.map((message) => ({ reason: 'ReferenceMissing', message })));
-  faults.push(...[...world.failures.values()].map((message) => ({ reason: 'ApplyFailed', message })));
-  if (fleet.spec.monitoring.serviceMonitor && world.unknownKinds.has('ServiceMonitor')) {
+  faults.push(...world.failures.values());
+  faults.push(
+    ...world.unknownFields.map((field) => ({
+      reason: 'UnknownField',
+      message: `${field} means nothing to this version of the operator and has no effect: upgrade the operator, or remove it`,
+    })),
+  );
+  if (fleet.spec.monitoring.serviceMonitor === true && world.unknownKinds.has('ServiceMonitor')) {
     faults.push({
       reason: 'MonitoringUnavailable',
       message:
-        'this cluster has no ServiceMonitor: install the Prometheus Operator, or set spec.monitoring.serviceMonitor to false',
+        'this cluster has no ServiceMonitor: install the Prometheus Operator, or leave spec.monitoring.serviceMonitor out',
     });
   }
 
@@ -107,7 +135,7 @@ export function plan(world: World): Plan {
     master,
     podPatches,
     deletions,
-    status: statusOf(world, relays, size, target, faults),
+    status: statusOf(world, { relays, endpoints, size, target, faults }),
     events,
     nextLookMs: earliest([...looks, ...lostNodeLooks(world), ...readyLooks(world, relays)], world.nowMs),
   };
@@ -126,14 +154,38 @@ function fleetObjects(world: World): AppliedObject[] {
   return objects.filter((object) => object !== undefined);
 }
 
+/** Objects of the fleet that its spec no longer asks for. Relays of an older revision may still mount their keys. */
+function unwanted(world: World, wanted: readonly AppliedObject[], outdated: number): Deletion[] {
+  const kept = new Set(wanted.map((object) => `${object.kind}/${object.metadata.name}`));
+  return OPTIONAL_OBJECTS.filter(({ kind }) => kind !== 'ConfigMap' || outdated === 0).flatMap(
+    ({ apiVersion, kind }) =>
+      [...world.owned]
+        .filter(([key, object]) => key.startsWith(`${kind}/`) && object.ours && !kept.has(key))
+        .map(([key, { uid }]) => ({ apiVersion, kind, name: key.slice(kind.length + 1), uid })),
+  );
+}
+
+const OPTIONAL_OBJECTS = [
+  { apiVersion: 'v1', kind: 'ConfigMap' },
+  { apiVersion: 'monitoring.coreos.com/v1', kind: 'ServiceMonitor' },
+] as const;
+
 /** Further relays with the lowest free ordinals, so that planning the same world twice cannot make two of one. */
 function newRelays(world: World, count: number, target: string, faults: Trouble[]): AppliedObject[] {
   if (count === 0 || world.fleet.deleting) return [];
   const { fleet } = world;
+  // The name of a relay whose pod still ends would make two of one in Services and status; others may have taken one too.
+  const names = [
+    ...world.relays.map((relay) => relay.name),
+    ...world.pods.map((pod) => pod.relay),
+    ...[...world.owned.keys()]
+      .filter((key) => key.startsWith('Deployment/'))
+      .map((key) => key.slice('Deployment/'.length)),
+  ];
   const taken = new Set(
-    world.relays
-      .filter((relay) => relay.revision === target)
-      .map((relay) => relayOrdinal(fleet.name, relay.name)),
+    names
+      .filter((name) => name.startsWith(`${fleet.name}-${target}-`))
+      .map((name) => relayOrdinal(fleet.name, name)),
   );
   const onHost = fleet.spec.exposure.type === 'HostPort' || fleet.spec.exposure.type === 'HostNetwork';
   const ports = onHost ? allocatePorts(world, count) : Array<number>(count).fill(DATA_PORT);
@@ -154,61 +206,13 @@ function newRelays(world: World, count: number, target: string, faults: Trouble[
     });
 }
 
-function statusOf(
-  world: World,
-  relays: readonly RelayView[],
-  size: SizeDecision,
-  target: string,
-  faults: readonly Trouble[],
-): WavryRelayStatus {
-  const { fleet } = world;
-  const endpoints = new Map(relays.map((view) => [view, endpointOf(world, view)]));
-  const troubles = relays.flatMap((view) => {
-    const trouble = troubleOf(world, view, endpoints.get(view)!);
-    return trouble ? [{ view, trouble }] : [];
-  });
-  const kept = relays.filter((view) => !view.draining && !size.drain.includes(view));
-  const serving = kept.filter((view) => view.serving === 'yes');
-  const draining = relays.length - kept.length;
-  const capacity = capacityOf(fleet.spec).maxSessions;
-
-  return {
-    observedGeneration: fleet.generation,
-    // Surge isn't counted, or a rollout would look like idleness to the autoscaler (design-operator 5).
-    replicas:
-      fleet.status === undefined
-        ? fleet.spec.replicas
-        : Math.min(fleet.spec.replicas, kept.length + size.create),
-    readyReplicas: serving.length,
-    drainingReplicas: draining,
-    selector: `${Label.fleet}=${fleet.name}`,
-    totalSessions: relays.reduce((sum, view) => sum + view.sessions, 0),
-    sessionCapacity: serving.reduce((sum, view) => sum + (view.poll?.maxSessions ?? capacity), 0),
-    ...(size.outdated === 0 && serving.length >= fleet.spec.replicas
-      ? { currentRevision: target }
-      : fleet.status?.currentRevision === undefined
-        ? {}
-        : { currentRevision: fleet.status.currentRevision }),
-    targetRevision: target,
-    relays: relays
-      .map((view) =>
-        relayStatus(view, endpoints.get(view)!, troubles.find((entry) => entry.view === view)?.trouble),
-      )
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-    conditions: conditions(world, {
-      size,
-      relays,
-      troubles: troubles.map((entry) => entry.trouble),
-      faults,
-    }),
-  };
-}
-
-/** The next time at which a node turns from not ready to lost. */
+/** The next time at which a node turns from not ready, or from unknown, to lost. */
 function lostNodeLooks(world: World): number[] {
-  return [...world.nodes.values()].flatMap((node) =>
-    node.notReadySinceMs === undefined ? [] : [node.notReadySinceMs + 20_000],
-  );
+  const unknown = world.pods.filter((pod) => pod.node !== undefined && !world.nodes.has(pod.node));
+  return [
+    ...[...world.nodes.values()].map((node) => node.notReadySinceMs),
+    ...unknown.map((pod) => pod.scheduledMs),
+  ].flatMap((sinceMs) => (sinceMs === undefined ? [] : [sinceMs + NODE_LOST_MS]));
 }
 
 /** The next time at which a relay that isn't registered stops the rollout, or a poll grows stale. */
@@ -216,7 +220,7 @@ function readyLooks(world: World, relays: readonly RelayView[]): number[] {
   const timeoutMs = durationSeconds(world.fleet.spec.exposure.readyTimeout) * 1000;
   return relays.flatMap((view) => [
     ...(view.serving === 'yes' ? [] : [view.relay.createdMs + timeoutMs]),
-    ...(view.poll && isFresh(view.poll, world.nowMs) ? [view.poll.answeredMs + 15_001] : []),
+    ...(view.poll && isFresh(view.poll, world.nowMs) ? [view.poll.answeredMs + POLL_STALE_MS + 1] : []),
   ]);
 }
 
@@ -226,18 +230,20 @@ function earliest(times: readonly number[], nowMs: number): number | undefined {
 }
 
 function gone(view: RelayView, over: 'empty' | 'timeout', timeout: string): PlannedEvent {
+  const about = `Deployment/${view.relay.name}`;
   return over === 'empty'
-    ? normal('DrainFinished', `${view.relay.name} is empty and goes`)
+    ? normal('DrainFinished', `${view.relay.name} is empty and goes`, about)
     : warning(
         'DrainTimedOut',
         `${view.relay.name} still held ${view.sessions} sessions when drain.timeout (${timeout}) passed, and goes`,
+        about,
       );
 }
 
-function normal(reason: string, message: string): PlannedEvent {
-  return { type: 'Normal', reason, message };
+function normal(reason: string, message: string, about: string): PlannedEvent {
+  return { type: 'Normal', reason, message, about };
 }
 
-function warning(reason: string, message: string): PlannedEvent {
-  return { type: 'Warning', reason, message };
+function warning(reason: string, message: string, about: string): PlannedEvent {
+  return { type: 'Warning', reason, message, about };
 }

@@ -10,6 +10,10 @@ export function allocatePorts(world: World, count: number): (number | undefined)
   const nodes = Math.max(1, world.nodes.size);
   const used = new Map(world.portsElsewhere);
   for (const relay of world.relays) used.set(relay.port, (used.get(relay.port) ?? 0) + 1);
+  const relays = new Set(world.relays.map((relay) => relay.name));
+  for (const { relay, hostPort } of world.pods) {
+    if (hostPort !== undefined && !relays.has(relay)) used.set(hostPort, (used.get(hostPort) ?? 0) + 1);
+  }
 
   return Array.from({ length: count }, () => {
     let best: number | undefined;

@@ -10,6 +10,9 @@ export interface Trouble {
   readonly message: string;
 }
 
+/** Characters of a relay's reason in the status, which holds up to 2000 relays and has to stay well under etcd's 1.5 MB. */
+const MOST_REASON = 256;
+
 const IMAGE_REASONS = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
 
 /** What stands between a relay and service, the most fundamental thing first; undefined when it serves or drains. */
@@ -28,7 +31,14 @@ export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecis
   }
   if (pod.waiting) {
     const reason = IMAGE_REASONS.has(pod.waiting.reason) ? 'ImageUnavailable' : pod.waiting.reason;
-    return { reason, message: `pod ${pod.name}: ${pod.waiting.reason}: ${pod.waiting.message}` };
+    const hint =
+      reason === 'ImageUnavailable'
+        ? '; correct spec.image (or spec.pod.imagePullSecrets, where the registry asks for a login)'
+        : '';
+    return {
+      reason,
+      message: `pod ${pod.name}: ${[pod.waiting.reason, pod.waiting.message].filter((text) => text !== '').join(': ')}${hint}`,
+    };
   }
   if ('reason' in endpoint) return endpoint;
   if (!poll || poll.answeredMs === 0) {
@@ -59,6 +69,21 @@ export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecis
   };
 }
 
+/**
+ * A relay that tells Master another address than the one decided: the decision reaches it through a file, which a kubelet
+ * brings within a minute or two.
+ */
+export function mismatchOf(view: RelayView, endpoint: EndpointDecision): Trouble | undefined {
+  const { poll, relay } = view;
+  if (view.draining || view.serving !== 'yes' || !poll || !('endpoints' in endpoint)) return undefined;
+  const told = new Set(poll.endpoints);
+  if (endpoint.endpoints.some((wanted) => told.has(wanted))) return undefined;
+  return {
+    reason: 'EndpointMismatch',
+    message: `${relay.name} is registered at ${poll.endpoints.slice(0, 3).join(', ') || 'no address'} and should be at ${endpoint.endpoints.join(', ')}; if this stays, its pod doesn't get its annotations: "kubectl describe pod ${view.pod?.name ?? ''}"`,
+  };
+}
+
 export function relayStatus(
   view: RelayView,
   endpoint: EndpointDecision,
@@ -70,7 +95,7 @@ export function relayStatus(
     name: relay.name,
     revision: relay.revision,
     state: stateOf(view, trouble),
-    ...(trouble ? { reason: `${trouble.reason}: ${trouble.message}`.slice(0, 1024) } : {}),
+    ...(trouble ? { reason: `${trouble.reason}: ${trouble.message}`.slice(0, MOST_REASON) } : {}),
     ...(pod ? { pod: pod.name, relayId: pod.uid } : {}),
     ...(pod?.node === undefined ? {} : { node: pod.node }),
     ...(firstEndpoint === undefined ? {} : { endpoint: firstEndpoint }),

@@ -19,21 +19,30 @@ export interface RelayView {
   readonly serving: 'yes' | 'no' | 'unknown';
   readonly lost: boolean;
   readonly draining: boolean;
+  /** Of its pod and of those before it that are still ending. */
   readonly sessions: number;
-  /** It said itself, lately, that it holds no session and none may still come. */
+  /** It said itself, lately, that it holds no session and none may still come; or it never served anybody. */
   readonly empty: boolean;
 }
 
 export function viewRelays(world: World): RelayView[] {
-  return world.relays.filter((relay) => !relay.deleting).map((relay) => viewRelay(world, relay));
+  const pods = Map.groupBy(world.pods, (pod) => pod.relay);
+  return world.relays
+    .filter((relay) => !relay.deleting)
+    .map((relay) => viewRelay(world, relay, pods.get(relay.name) ?? []));
+}
+
+/** Pods whose relay's Deployment is gone already: they end under their grace period, and may hold sessions until then. */
+export function leavingPods(world: World): ObservedPod[] {
+  const relays = new Set(world.relays.filter((relay) => !relay.deleting).map((relay) => relay.name));
+  return world.pods.filter((pod) => pod.terminating && !relays.has(pod.relay));
 }
 
 export function isFresh(poll: Poll | undefined, nowMs: number): boolean {
   return poll !== undefined && poll.answeredMs > 0 && nowMs - poll.answeredMs <= POLL_STALE_MS;
 }
 
-function viewRelay(world: World, relay: ObservedRelay): RelayView {
-  const pods = world.pods.filter((pod) => pod.relay === relay.name);
+function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPod[]): RelayView {
   const terminatingPods = pods.filter((pod) => pod.terminating);
   const pod = pods
     .filter((pod) => !pod.terminating && pod.phase !== 'Failed' && pod.phase !== 'Succeeded')
@@ -43,8 +52,7 @@ function viewRelay(world: World, relay: ObservedRelay): RelayView {
   const node = pod?.node === undefined ? undefined : world.nodes.get(pod.node);
   const lost =
     pod?.node !== undefined &&
-    (node === undefined ||
-      (node.notReadySinceMs !== undefined && world.nowMs - node.notReadySinceMs >= NODE_LOST_MS));
+    isOld(node ? node.notReadySinceMs : (pod.scheduledMs ?? pod.createdMs), world.nowMs);
   return {
     relay,
     pod,
@@ -53,9 +61,28 @@ function viewRelay(world: World, relay: ObservedRelay): RelayView {
     serving: servingOf(pod, fresh ? poll : undefined, lost),
     lost,
     draining: relay.drainingSinceMs !== undefined,
-    sessions: poll?.totalSessions ?? 0,
-    empty: fresh && poll?.state === 'drained' && poll.totalSessions === 0,
+    sessions: sumOf([pod, ...terminatingPods], world),
+    empty: (fresh && poll?.state === 'drained' && poll.totalSessions === 0) || neverServed(world, pod, poll),
   };
+}
+
+/** A node that isn't known may be a new one, of which the news comes after that of its pods. */
+function isOld(sinceMs: number | undefined, nowMs: number): boolean {
+  return sinceMs !== undefined && nowMs - sinceMs >= NODE_LOST_MS;
+}
+
+/**
+ * A pod that can't have served anybody: its container never started (a pod is Pending until then), or it starts in vain
+ * and Master has never heard of it. Such a relay needn't drain.
+ */
+function neverServed(world: World, pod: ObservedPod | undefined, poll: Poll | undefined): boolean {
+  if (!pod || (poll && poll.answeredMs > 0)) return false;
+  if (pod.phase === 'Pending') return true;
+  return pod.waiting !== undefined && world.master?.has(pod.uid) === false;
+}
+
+function sumOf(pods: readonly (ObservedPod | undefined)[], world: World): number {
+  return pods.reduce((sum, pod) => sum + (pod ? (world.polls.get(pod.uid)?.totalSessions ?? 0) : 0), 0);
 }
 
 function servingOf(

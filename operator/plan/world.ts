@@ -1,4 +1,4 @@
-import type { Condition, RelayStatus, WavryRelayStatus } from '../api/status.ts';
+import type { WavryRelayStatus } from '../api/status.ts';
 import type { AppliedObject } from '../specs/object.ts';
 import type { Fleet } from '../specs/fleet.ts';
 
@@ -25,7 +25,9 @@ export interface World {
   /** Kinds that this cluster doesn't know: their CRD is missing. */
   readonly unknownKinds: ReadonlySet<string>;
   /** What went wrong when the last plan of this resource was applied, by `kind/name`. */
-  readonly failures: ReadonlyMap<string, string>;
+  readonly failures: ReadonlyMap<string, Failure>;
+  /** Fields of the spec that this version doesn't know. */
+  readonly unknownFields: readonly string[];
   /** Problems with Secrets and ConfigMaps that the spec refers to. */
   readonly referenceProblems: readonly string[];
   /** Whether this resource may start moving relays to a new revision now (--max-concurrent-rollouts). */
@@ -48,7 +50,7 @@ export interface ObservedRelay {
   readonly createdMs: number;
   readonly deleting: boolean;
   readonly drainingSinceMs: number | undefined;
-  /** Field managers other than the operator that own parts of its spec: `kubectl-rollout`, `kubectl-set` … */
+  /** Field managers other than the operator that changed its spec: `kubectl-rollout`, `kubectl-set` … */
   readonly foreignManagers: readonly string[];
   /** The spec as the operator made it, from its annotation; undefined when that is missing or unreadable. */
   readonly appliedSpec: Readonly<Record<string, unknown>> | undefined;
@@ -62,6 +64,8 @@ export interface ObservedPod {
   readonly relay: string;
   readonly createdMs: number;
   readonly node: string | undefined;
+  /** When it got its node. */
+  readonly scheduledMs: number | undefined;
   readonly podIP: string | undefined;
   readonly hostIP: string | undefined;
   readonly phase: string;
@@ -72,6 +76,8 @@ export interface ObservedPod {
   /** Why it isn't running: Unschedulable, ErrImagePull, CrashLoopBackOff … with the message Kubernetes gives. */
   readonly waiting: { readonly reason: string; readonly message: string } | undefined;
   readonly restarts: number;
+  /** UDP port of the node that it takes; undefined when none. */
+  readonly hostPort: number | undefined;
 }
 
 export interface ObservedNode {
@@ -112,9 +118,18 @@ export interface MasterEntry {
   readonly lastSeenMs: number;
 }
 
+/** A write that was refused: a reason in one word, and what it means and what to do. */
+export interface Failure {
+  readonly reason: string;
+  readonly message: string;
+}
+
 export interface ObservedObject {
+  readonly uid: string;
   /** True when this WavryRelay is its controller. */
   readonly ours: boolean;
+  /** True when its controller is a WavryRelay of the same name that is gone. */
+  readonly earlier: boolean;
   readonly ownerText: string;
 }
 
@@ -164,9 +179,9 @@ export interface Deletion {
 }
 
 export interface PlannedEvent {
+  /** `kind/name` of the object that it tells of: said only when that was written. */
+  readonly about?: string;
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly message: string;
 }
-
-export type { Condition, RelayStatus };

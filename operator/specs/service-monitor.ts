@@ -6,7 +6,7 @@ import { type AppliedObject, fleetLabels, ownedBy } from './object.ts';
 /** https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.ServiceMonitor */
 export function serviceMonitor(fleet: Fleet): AppliedObject | undefined {
   const { monitoring } = fleet.spec;
-  if (!monitoring.serviceMonitor) return undefined;
+  if (monitoring.serviceMonitor === false) return undefined;
   return {
     apiVersion: 'monitoring.coreos.com/v1',
     kind: 'ServiceMonitor',

@@ -80,6 +80,7 @@ export class ModelCluster {
       owned: new Map(),
       unknownKinds: new Set(),
       failures: new Map(),
+      unknownFields: [],
       referenceProblems: [],
       mayRollOut: true,
     };
@@ -172,6 +173,8 @@ export class ModelCluster {
           },
           waiting: undefined,
           restarts: 0,
+          scheduledMs: this.nowMs,
+          hostPort: undefined,
         };
       }
       if (model.pod && this.nowMs >= model.registersAtMs && !this.master?.has(model.pod.uid)) {

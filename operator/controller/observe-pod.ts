@@ -1,0 +1,99 @@
+import { Label } from '../api/meta.ts';
+import type { KubeObject } from '../kube/object.ts';
+import type { ObservedPod } from '../plan/world.ts';
+
+export interface PodBody {
+  readonly spec?: {
+    readonly nodeName?: string;
+    readonly hostNetwork?: boolean;
+    readonly containers?: readonly { readonly ports?: readonly PortBody[] }[];
+  };
+  readonly status?: {
+    readonly phase?: string;
+    readonly podIP?: string;
+    readonly hostIP?: string;
+    readonly conditions?: readonly {
+      type: string;
+      status: string;
+      reason?: string;
+      message?: string;
+      lastTransitionTime?: string;
+    }[];
+    readonly containerStatuses?: readonly {
+      readonly restartCount?: number;
+      readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
+      readonly lastState?: {
+        readonly terminated?: {
+          readonly exitCode?: number;
+          readonly message?: string;
+          readonly reason?: string;
+        };
+      };
+    }[];
+  };
+}
+
+export function observePod(object: KubeObject): ObservedPod {
+  const { metadata } = object;
+  const { spec, status } = object as KubeObject & PodBody;
+  const container = status?.containerStatuses?.[0];
+  return {
+    name: metadata.name,
+    uid: metadata.uid,
+    relay: metadata.labels?.[Label.relay] ?? '',
+    createdMs: Date.parse(metadata.creationTimestamp),
+    node: spec?.nodeName,
+    scheduledMs: scheduledMs(status),
+    podIP: status?.podIP,
+    hostIP: status?.hostIP,
+    phase: status?.phase ?? 'Pending',
+    ready: status?.conditions?.some((entry) => entry.type === 'Ready' && entry.status === 'True') ?? false,
+    terminating: metadata.deletionTimestamp !== undefined,
+    labels: metadata.labels ?? {},
+    annotations: metadata.annotations ?? {},
+    waiting: waitingOf(status),
+    restarts: container?.restartCount ?? 0,
+    hostPort: hostPortOf(spec),
+  };
+}
+
+function scheduledMs(status: PodBody['status']): number | undefined {
+  const scheduled = status?.conditions?.find(
+    (entry) => entry.type === 'PodScheduled' && entry.status === 'True',
+  );
+  const time = Date.parse(scheduled?.lastTransitionTime ?? '');
+  return Number.isNaN(time) ? undefined : time;
+}
+
+function waitingOf(status: PodBody['status']): ObservedPod['waiting'] {
+  const unscheduled = status?.conditions?.find(
+    (entry) => entry.type === 'PodScheduled' && entry.status === 'False',
+  );
+  if (unscheduled) {
+    return { reason: unscheduled.reason ?? 'Unschedulable', message: bounded(unscheduled.message) };
+  }
+  const container = status?.containerStatuses?.[0];
+  const waiting = container?.state?.waiting;
+  if (!waiting) return undefined;
+  const last = container?.lastState?.terminated;
+  const lastWords = last
+    ? ` (exit code ${last.exitCode ?? '?'}: ${bounded(last.message ?? last.reason)})`
+    : '';
+  return { reason: waiting.reason ?? 'Waiting', message: `${bounded(waiting.message)}${lastWords}` };
+}
+
+function bounded(text: string | undefined): string {
+  return (text ?? '').trim().slice(-512);
+}
+
+/** The port of its node that a relay takes. */
+export function hostPortOf(pod: PodBody['spec']): number | undefined {
+  const port = pod?.containers?.[0]?.ports?.find((entry) => entry.name === 'relay');
+  return pod?.hostNetwork === true ? port?.containerPort : port?.hostPort;
+}
+
+interface PortBody {
+  readonly name?: string;
+  readonly containerPort?: number;
+  readonly hostPort?: number;
+}

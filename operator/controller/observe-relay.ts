@@ -1,0 +1,68 @@
+import { Annotation, Label } from '../api/meta.ts';
+import { isKept, ownsMore } from '../kube/difference.ts';
+import type { KubeObject } from '../kube/object.ts';
+import type { ObservedRelay } from '../plan/world.ts';
+import { DATA_PORT } from '../specs/deployment.ts';
+
+/** A relay's Deployment. What others wrote on it is untrusted. */
+export function observeRelay(object: KubeObject, fieldManager: string): ObservedRelay {
+  const { metadata } = object;
+  const spec = object['spec'] as { template?: { spec?: { containers?: { ports?: unknown }[] } } } | undefined;
+  const ports = (spec?.template?.spec?.containers?.[0]?.ports ?? []) as {
+    name?: string;
+    containerPort?: number;
+  }[];
+  const draining = Date.parse(metadata.annotations?.[Annotation.drainingSince] ?? '');
+  const applied = appliedSpec(metadata.annotations?.[Annotation.appliedSpec]);
+  return {
+    name: metadata.name,
+    uid: metadata.uid,
+    revision: metadata.labels?.[Label.revision] ?? '',
+    port: ports.find((port) => port.name === 'relay')?.containerPort ?? DATA_PORT,
+    createdMs: Date.parse(metadata.creationTimestamp),
+    deleting: metadata.deletionTimestamp !== undefined,
+    drainingSinceMs: Number.isNaN(draining) ? undefined : draining,
+    foreignManagers: applied === undefined ? [] : foreignManagers(object, applied, fieldManager),
+    appliedSpec: applied,
+    replicaFailure: conditionMessage(object, 'ReplicaFailure'),
+  };
+}
+
+/**
+ * Who else set fields of the spec, if it is another one than the operator made
+ * (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management).
+ */
+function foreignManagers(
+  object: KubeObject,
+  applied: Readonly<Record<string, unknown>>,
+  fieldManager: string,
+): string[] {
+  const others = (object.metadata.managedFields ?? [])
+    .filter((entry) => entry.subresource === undefined || entry.subresource === 'scale')
+    .filter((entry) => entry.manager !== fieldManager && entry.fieldsV1?.['f:spec'] !== undefined);
+  const changed =
+    !isKept(applied, object['spec']) || others.some((entry) => ownsMore(entry.fieldsV1?.['f:spec'], applied));
+  if (!changed) return [];
+  // Who only took something away owns nothing.
+  return others.length === 0
+    ? ['somebody']
+    : [...new Set(others.map((entry) => entry.manager ?? 'somebody'))];
+}
+
+function appliedSpec(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function conditionMessage(object: KubeObject, type: string): string | undefined {
+  const status = object['status'] as
+    | { conditions?: { type: string; status: string; message?: string; reason?: string }[] }
+    | undefined;
+  const condition = status?.conditions?.find((entry) => entry.type === type && entry.status === 'True');
+  return condition ? (condition.message ?? condition.reason ?? type) : undefined;
+}
