@@ -4,6 +4,7 @@ import { DatapathError } from './datapath-error.ts';
 import { DgramSockets } from './dgram-sockets.ts';
 import { wildcardWarning } from './listen-address.ts';
 import { RunningDatapath } from './running-datapath.ts';
+import { smallBufferWarning } from './small-buffer.ts';
 import type { SocketSource } from './socket-source.ts';
 
 export { DatapathError } from './datapath-error.ts';
@@ -53,7 +54,8 @@ export interface Datapath {
 
   /**
    * Copies out each session record that changed since the last call, keyed by worker and slot; `undefined` when the
-   * session of that slot is gone. Returns how many. The record's bytes are only valid within `visit`.
+   * session of that slot is gone. Returns how many. The record's bytes are only valid within `visit`. After `stop` has
+   * resolved, one more call gives all that is left.
    */
   takeDirty(visit: (worker: number, slot: number, record: Uint8Array | undefined) => void): number;
   /** Asks a STUN server (`ip:port`) from the data socket: the mapped `ip:port`. Rejects after `timeoutMs`. */
@@ -73,17 +75,11 @@ export async function startDatapath(options: DatapathOptions): Promise<Datapath>
   if (warning !== undefined) log('warn', warning);
   const { sockets, why } = await chooseSockets(config);
   const running = await RunningDatapath.start(options, sockets, why);
-  if (running.socketBufferBytes() < SMALL_BUFFER_BYTES) {
-    log(
-      'warn',
-      `the socket's receive buffer is only ${Math.round(running.socketBufferBytes() / 1024)} KiB, so bursts will be dropped by the kernel: raise net.core.rmem_max (sysctl -w net.core.rmem_max=8388608) or give the relay CAP_NET_ADMIN`,
-    );
-  }
+  const small = smallBufferWarning(running.socketBufferBytes());
+  if (small !== undefined) log('warn', small);
   log(config.datapath === 'auto' && running.kind === 'dgram' ? 'warn' : 'info', running.description);
   return running;
 }
-
-const SMALL_BUFFER_BYTES = 1024 * 1024;
 
 /** recvmmsg where it runs, node:dgram where it can't; what was asked for or an error when something was. */
 async function chooseSockets(config: Config): Promise<{ sockets: SocketSource; why: string }> {

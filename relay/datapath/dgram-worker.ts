@@ -90,6 +90,7 @@ class DgramLoop {
       const turn = (): void => {
         state.beat(this.#setup.index);
         if (state.stopping()) {
+          duties.end(monotonicMs());
           this.#socket.close(() => stopped());
           return;
         }

@@ -59,6 +59,7 @@ export class MmsgLoop {
 
   run(): void {
     while (this.turn());
+    this.#duties.end(monotonicMs());
   }
 
   /** False once the stop flag is set. Sleeps for a datagram for 100 ms at most. */

@@ -1,5 +1,4 @@
 import {
-  EINTR,
   IP_MTU_DISCOVER,
   IPPROTO_IP,
   IPPROTO_IPV6,
@@ -106,9 +105,4 @@ export class SocketOptions {
     this.#length.words[0] = length;
     return this.#libc.getsockopt(fd, level, name, this.#value.address, this.#length.address) === 0;
   }
-}
-
-/** A call that a signal interrupted, to be made again. */
-export function interrupted(libc: Libc): boolean {
-  return libc.errno() === EINTR;
 }

@@ -85,6 +85,11 @@ export class WorkerDuties {
     records?.publish(nowMs);
   }
 
+  /** After the last turn: what the state file has not been told yet. */
+  end(nowMs: number): void {
+    this.#parts.records?.publish(nowMs);
+  }
+
   #verify(idle: boolean, nowMs: number, replies: ReplySink): void {
     const { leases, pipeline, log, state, index } = this.#parts;
     let allowance = this.#schedule.allowance(idle, nowMs);

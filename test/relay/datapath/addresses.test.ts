@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bindFailure } from '../../../relay/datapath/bind-failure.ts';
 import { DatapathError } from '../../../relay/datapath/datapath-error.ts';
 import { InterfaceScopes } from '../../../relay/datapath/interface-scopes.ts';
 import {
@@ -8,6 +9,7 @@ import {
   ownAddresses,
   wildcardWarning,
 } from '../../../relay/datapath/listen-address.ts';
+import { smallBufferWarning } from '../../../relay/datapath/small-buffer.ts';
 import { formatAddress, parseAddress } from '../../../relay/protocol/address.ts';
 import { runInNamespace } from './network-namespace.ts';
 
@@ -74,4 +76,24 @@ test('link-local peers keep their scope, on both kinds of sockets', () => {
     ['fe80::1%lo', 'fe80::1%1', '::'].map((host) => [`${kind} on ${host}`, true] as const),
   );
   assert.deepEqual(report, Object.fromEntries(places));
+});
+
+test('what a socket can’t be had for is said with its cure', () => {
+  const listen = { host: '::1', port: 53, family: 6 } as const;
+  for (const [code, words] of [
+    ['EADDRINUSE', /^can't listen on \[::1\]:53: another process holds .*--listen$/],
+    ['EADDRNOTAVAIL', /no interface of this host has that address/],
+    ['EACCES', /CAP_NET_BIND_SERVICE/],
+    ['EAFNOSUPPORT', /no IPv6/],
+    ['EOTHER', /^can't listen on \[::1\]:53: EOTHER$/],
+  ] as const) {
+    const error = bindFailure(listen, code);
+    assert.match(error.message, words);
+    assert.equal(error.exitCode, 1);
+  }
+});
+
+test('a small receive buffer is a warning that names the setting', () => {
+  assert.equal(smallBufferWarning(1024 * 1024), undefined);
+  assert.match(smallBufferWarning(212_992)!, /only 208 KiB.*net\.core\.rmem_max/);
 });
