@@ -15,6 +15,7 @@ const PACKAGES = {
   flock: 'util-linux',
   ip: 'iproute2',
   openssl: 'openssl',
+  hostname: 'hostname',
 } as const;
 
 /** Absolute paths: processes in containers get a PATH of their own. */

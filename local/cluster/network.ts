@@ -58,6 +58,7 @@ export class Network {
         addr add ${address}/32 dev uplink
         ${externalAddress ? `addr add ${externalAddress}/32 dev uplink` : ''}
         route add default dev uplink src ${address}
+        route add unreachable 198.18.${node}.0/24
 .
     `);
     return file;
@@ -92,6 +93,18 @@ export class Network {
       umount ${file} || true
       rm -f ${file}
     `);
+  }
+
+  /**
+   * Gives a simulated pod's address to the network outside, where one process can answer for all of them: it listens
+   * on 0.0.0.0 there, and tells them apart by the address it was called at.
+   */
+  async addSimulatedPod(address: string): Promise<void> {
+    await this.#run(`ip route add local ${address}/32 dev lo table main src ${address}`);
+  }
+
+  async removeSimulatedPod(address: string): Promise<void> {
+    await this.#run(`ip route del local ${address}/32 dev lo table main || true`);
   }
 
   /** The file to enter the node's network namespace by. */

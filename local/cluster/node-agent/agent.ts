@@ -68,6 +68,8 @@ export class NodeAgent {
   readonly #configMaps: Reflector<ConfigMap>;
   readonly #secrets: Reflector<Secret>;
   readonly #hostPorts = new HostPorts();
+  /** Addresses of simulated pods. */
+  readonly #simulated = new Set<string>();
   #proxy: ServiceProxy | undefined;
   #images: ImageMap;
 
@@ -251,7 +253,7 @@ export class NodeAgent {
   }
 
   #runtime(node: Node): PodRuntime {
-    const { network, commands, directory, backOff } = this.#options;
+    const { commands, directory, backOff } = this.#options;
     const apiServer = this.#proxy ? { host: KUBERNETES_SERVICE_ADDRESS, port: 443 } : this.#options.apiServer;
     return {
       commands,
@@ -268,28 +270,47 @@ export class NodeAgent {
         configMap: (namespace, name) => this.#configMaps.get(namespace, name),
       },
       findImage: (reference) => findImage(this.#images, reference),
-      attach: async (pod) => {
-        if (pod.spec.hostNetwork)
-          return { address: node.address, network: network.nodeNamespace(node.number) };
-        const address = node.allocate(pod.metadata.uid);
-        try {
-          const file = await network.addPod(node.number, address);
-          // Before the pod's containers start, as with a real node.
-          if (this.#hostPorts.add(node.name, pod, address)) this.#proxy?.update();
-          return { address, network: file };
-        } catch (error) {
-          node.release(address);
-          throw error;
-        }
-      },
-      detach: async (pod, address) => {
-        if (pod.spec.hostNetwork) return;
-        if (this.#hostPorts.remove(node.name, pod)) this.#proxy?.changed();
-        await network.removePod(node.number, address);
-        node.release(address);
-      },
+      attach: (pod) => this.#attach(pod, node),
+      detach: (pod, address) => this.#detach(pod, node, address),
       event: (pod, type, reason, message) => this.#events.record(pod, type, reason, message),
     };
+  }
+
+  async #attach(pod: Pod, node: Node): Promise<{ address: string; network: string }> {
+    const { network } = this.#options;
+    if (pod.spec.hostNetwork) return { address: node.address, network: network.nodeNamespace(node.number) };
+    const address = node.allocate(pod.metadata.uid);
+    try {
+      if (this.#isSimulated(pod)) {
+        await network.addSimulatedPod(address);
+        this.#simulated.add(address);
+        return { address, network: '' };
+      }
+      const file = await network.addPod(node.number, address);
+      // Before the pod's containers start, as with a real node.
+      if (this.#hostPorts.add(node.name, pod, address)) this.#proxy?.update();
+      return { address, network: file };
+    } catch (error) {
+      node.release(address);
+      throw error;
+    }
+  }
+
+  async #detach(pod: Pod, node: Node, address: string): Promise<void> {
+    const { network } = this.#options;
+    if (pod.spec.hostNetwork) return;
+    if (this.#hostPorts.remove(node.name, pod)) this.#proxy?.changed();
+    if (this.#simulated.delete(address)) await network.removeSimulatedPod(address);
+    else await network.removePod(node.number, address);
+    node.release(address);
+  }
+
+  /** Nothing of it runs. */
+  #isSimulated(pod: Pod): boolean {
+    return [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].every(({ image }) => {
+      const found = findImage(this.#images, image);
+      return found !== undefined && 'simulated' in found;
+    });
   }
 
   #findContainer(

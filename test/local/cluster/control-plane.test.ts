@@ -33,36 +33,6 @@ suite('faults of the control plane and the nodes', () => {
     assert.equal(node.status.capacity['pods'], '100');
   });
 
-  for (const signal of ['SIGTERM', 'SIGKILL'] as const)
-    test(`pods and the agent outlive an API server ended by ${signal}`, async () => {
-      const name = `survivor-${signal.toLowerCase()}`;
-      const volumes = [{ name: 'v', configMap: { name } }];
-      await cluster.kubectl(['create', 'configmap', name, '--from-literal=x=1']);
-      await apply(cluster, appPod(name, { volumeMounts: [{ name: 'v', mountPath: '/v' }] }, { volumes }));
-      const before = await serving(cluster, name);
-      await cluster.restart('kube-apiserver', signal);
-      await cluster.kubectl(['patch', 'configmap', name, '-p', '{"data":{"x":"2"}}']);
-      await until('the agent to watch again', async () => (await read(cluster, name, '/v/x')) === '2');
-      const after = await getPod(cluster, name);
-      assert.deepEqual(after.status!.containerStatuses, before.status!.containerStatuses);
-      await apply(cluster, appPod(`${name}-later`));
-      await serving(cluster, `${name}-later`);
-      await cluster.kubectl(['delete', 'pod', name, `${name}-later`]);
-    });
-
-  test('what ends while the API server is away is reported when it is back', async () => {
-    await apply(
-      cluster,
-      appPod('quiet', { command: ['sh', '-c', 'sleep 3; exit 4'] }, { restartPolicy: 'Never' }),
-    );
-    await cluster.kubectl(['wait', 'pod/quiet', '--for=condition=Ready', '--timeout=60s']);
-    await cluster.stopComponent('kube-apiserver', 'SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, 3500));
-    await cluster.startComponent('kube-apiserver');
-    await until('its end', async () => (await getPod(cluster, 'quiet')).status?.phase === 'Failed');
-    await cluster.kubectl(['delete', 'pod', 'quiet']);
-  });
-
   test('a disconnected node becomes NotReady while its pods go on, and catches up', async () => {
     await apply(cluster, appPod('stays', {}, { nodeName: 'one' }), appPod('leaves', {}, { nodeName: 'one' }));
     const before = await serving(cluster, 'stays');
@@ -98,6 +68,36 @@ suite('faults of the control plane and the nodes', () => {
     );
     await serving(cluster, 'victim');
     await cluster.kubectl(['delete', 'pod', 'victim']);
+  });
+
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const)
+    test(`pods and the agent outlive an API server ended by ${signal}`, async () => {
+      const name = `survivor-${signal.toLowerCase()}`;
+      const volumes = [{ name: 'v', configMap: { name } }];
+      await cluster.kubectl(['create', 'configmap', name, '--from-literal=x=1']);
+      await apply(cluster, appPod(name, { volumeMounts: [{ name: 'v', mountPath: '/v' }] }, { volumes }));
+      const before = await serving(cluster, name);
+      await cluster.restart('kube-apiserver', signal);
+      await cluster.kubectl(['patch', 'configmap', name, '-p', '{"data":{"x":"2"}}']);
+      await until('the agent to watch again', async () => (await read(cluster, name, '/v/x')) === '2');
+      const after = await getPod(cluster, name);
+      assert.deepEqual(after.status!.containerStatuses, before.status!.containerStatuses);
+      await apply(cluster, appPod(`${name}-later`));
+      await serving(cluster, `${name}-later`);
+      await cluster.kubectl(['delete', 'pod', name, `${name}-later`]);
+    });
+
+  test('what ends while the API server is away is reported when it is back', async () => {
+    await apply(
+      cluster,
+      appPod('quiet', { command: ['sh', '-c', 'sleep 3; exit 4'] }, { restartPolicy: 'Never' }),
+    );
+    await cluster.kubectl(['wait', 'pod/quiet', '--for=condition=Ready', '--timeout=60s']);
+    await cluster.stopComponent('kube-apiserver', 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 3500));
+    await cluster.startComponent('kube-apiserver');
+    await until('its end', async () => (await getPod(cluster, 'quiet')).status?.phase === 'Failed');
+    await cluster.kubectl(['delete', 'pod', 'quiet']);
   });
 
   test('an unknown node is named in the error', async () => {

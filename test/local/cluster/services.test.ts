@@ -125,6 +125,49 @@ suite('Services and host ports', () => {
   });
 });
 
+suite('an aggregated API', () => {
+  test('is reached by the API server through its Service, in the name of who asked', async () => {
+    const cluster = await startCluster({ nodes: 1, images: IMAGES });
+    try {
+      // Any key pair does, as nothing checks it here.
+      const mount = { volumeMounts: [{ name: 'tls', mountPath: '/tls' }] };
+      const env = [
+        { name: 'TLS_KEY_FILE', value: '/tls/kubelet.key' },
+        { name: 'TLS_CERT_FILE', value: '/tls/kubelet.crt' },
+      ];
+      const volumes = [{ name: 'tls', hostPath: { path: join(cluster.directory, 'pki') } }];
+      await apply(cluster, appPod('api', { ...mount, env }, { volumes }));
+      await cluster.kubectl(['expose', 'pod', 'api', '--name=api', '--port=443', '--target-port=8443']);
+      await apply(cluster, {
+        apiVersion: 'apiregistration.k8s.io/v1',
+        kind: 'APIService',
+        metadata: { name: 'v1.test.example' },
+        spec: {
+          group: 'test.example',
+          version: 'v1',
+          groupPriorityMinimum: 100,
+          versionPriority: 100,
+          insecureSkipTLSVerify: true,
+          service: { name: 'api', namespace: 'default' },
+        },
+      });
+      await cluster.kubectl([
+        'wait',
+        'apiservice/v1.test.example',
+        '--for=condition=Available',
+        '--timeout=60s',
+      ]);
+      const answer = await cluster.kubectl(['get', '--raw', '/apis/test.example/v1/things']);
+      assert.deepEqual(JSON.parse(answer), {
+        path: '/apis/test.example/v1/things',
+        user: 'kubernetes-admin',
+      });
+    } finally {
+      await cluster.stop();
+    }
+  });
+});
+
 interface Answer {
   answer: string;
   from: string;
