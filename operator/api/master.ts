@@ -17,6 +17,10 @@ export const master = cel(
         rule: "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",
         message: 'must be an absolute http or https URL, such as "https://master.wavry.dev"',
       },
+      {
+        rule: "!self.contains('@') && !self.contains('?') && !self.contains('#')",
+        message: 'must hold no user, query or fragment; a token goes into a Secret, named by tokenFrom',
+      },
     ),
     publicKeys: cel(
       z
