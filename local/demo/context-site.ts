@@ -177,6 +177,8 @@ class ContextCluster {
   async #removeAll(): Promise<void> {
     this.#events.say(`Removing the demo from ${this.#context} …`);
     await this.#delete(Resources.wavryRelays, NAMESPACE, FLEET);
+    // The garbage collector may take half a minute to hear of a new kind, so what the fleet owns is deleted here.
+    await this.client.call('DELETE', resourcePath(Resources.deployments, NAMESPACE));
     const until = performance.now() + LEAVE_PATIENCE_MS;
     // Relays end when their last session has been quiet for long enough. A namespace that is deleted before its pods are
     // gone is looked at again only after half of their grace period.
