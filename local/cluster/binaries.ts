@@ -63,15 +63,6 @@ export async function findBinaries<Name extends BinaryName>(
   return found as Record<Name, string>;
 }
 
-/** Whether all of them are there already, so that starting needs no build. */
-export async function binariesPresent(
-  names: readonly BinaryName[],
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<boolean> {
-  for (const name of names) if (!(await findPresent(name, env))) return false;
-  return true;
-}
-
 const run = promisify(execFile);
 const TOOLS = join(import.meta.dirname, '..', 'tools');
 const KUBERNETES = 'v1.36.3';
