@@ -52,7 +52,9 @@ export class SupervisorLink {
     closeSync(log);
     this.exited = new Promise((resolve) => {
       const end = (how: string): void => {
-        this.#fail(new Error(`the cluster's supervisor ended (${how}):\n${this.#logTail()}`));
+        const log = this.#logTail();
+        const hint = log.startsWith('unshare:') ? NAMESPACE_HINT : '';
+        this.#fail(new Error(`the cluster's supervisor ended (${how})${hint}:\n${log}`));
         resolve();
       };
       this.#child.once('error', (error) => end(error.message));
@@ -69,6 +71,7 @@ export class SupervisorLink {
   }
 
   async request(request: SupervisorRequest): Promise<void> {
+    if (!this.#child.connected) throw new Error('the cluster has ended');
     const id = this.#next++;
     const answer = Promise.withResolvers<void>();
     this.#answers.set(id, answer);
@@ -117,6 +120,9 @@ export class SupervisorLink {
     return readFileSync(this.#log, 'utf8').slice(-2000);
   }
 }
+
+const NAMESPACE_HINT =
+  ', as this machine lets it make no namespaces: run as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)';
 
 export function isRoot(): boolean {
   return process.geteuid?.() === 0;

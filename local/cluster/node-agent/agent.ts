@@ -1,17 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { KUBERNETES_SERVICE_ADDRESS } from '../addresses.ts';
 import type { Commands } from '../commands.ts';
-import { NetlinkError } from '../netfilter/netlink-socket.ts';
 import type { Network } from '../network.ts';
 import type { KeyPair } from '../pki.ts';
-import { LoadBalancers } from '../services/load-balancers.ts';
-import { HostPorts } from '../services/host-ports.ts';
-import { ServiceProxy } from '../services/service-proxy.ts';
 import { ApiClient } from './api-client.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { findImage, type ImageMap } from './images.ts';
 import { KubeletServer } from './kubelet-server.ts';
 import { Node, type NodeObject, type NodeOptions } from './node.ts';
+import { PodNetwork } from './pod-network.ts';
 import type { PodRuntime } from './pod-runtime.ts';
 import { PodWorker } from './pod-worker.ts';
 import { Reflector } from './reflector.ts';
@@ -67,15 +64,16 @@ export class NodeAgent {
   readonly #pods: Reflector<Pod>;
   readonly #configMaps: Reflector<ConfigMap>;
   readonly #secrets: Reflector<Secret>;
-  readonly #hostPorts = new HostPorts();
-  /** Addresses of simulated pods. */
-  readonly #simulated = new Set<string>();
-  #proxy: ServiceProxy | undefined;
+  readonly #network: PodNetwork;
+  /** Where pods find the API server. */
+  #apiServer: { host: string; port: number };
   #images: ImageMap;
 
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#images = options.images;
+    this.#apiServer = options.apiServer;
+    this.#network = new PodNetwork(options.network, (pod) => this.#isSimulated(pod));
     this.#client = new ApiClient({
       server: options.server,
       ca: readFileSync(options.caFile),
@@ -124,7 +122,7 @@ export class NodeAgent {
   /** Resolves when all nodes are registered and ready for pods. */
   async start(): Promise<void> {
     await this.#root.setUp();
-    const { network, serving, caFile } = this.#options;
+    const { network, serving, caFile, onTrouble } = this.#options;
     for (const node of this.#nodes.values()) {
       const namespace = await network.addNode(node.number, node.options.externalAddress);
       const server = new KubeletServer({
@@ -136,7 +134,8 @@ export class NodeAgent {
       this.#servers.push(server);
       this.#states.set(node.name, 'up');
     }
-    await this.#startProxy();
+    if (await this.#network.start(this.#client, this.#nodes.values(), onTrouble))
+      this.#apiServer = { host: KUBERNETES_SERVICE_ADDRESS, port: 443 };
     await Promise.all([...this.#nodes.values()].map((node) => node.start()));
     await Promise.all([this.#nodeObjects.start(), this.#secrets.start(), this.#configMaps.start()]);
     await this.#pods.start();
@@ -146,7 +145,7 @@ export class NodeAgent {
   async stop(): Promise<void> {
     for (const reflector of [this.#nodeObjects, this.#pods, this.#secrets, this.#configMaps])
       reflector.stop();
-    this.#proxy?.stop();
+    this.#network.stop();
     for (const node of this.#nodes.values()) node.stopHeartbeats();
     for (const server of this.#servers) server.close();
     await Promise.all([...this.#workers.values()].map((worker) => worker.crash()));
@@ -186,31 +185,6 @@ export class NodeAgent {
     );
   }
 
-  /** Without nf_tables in the kernel a cluster is still of use: pods reach each other by their addresses. */
-  async #startProxy(): Promise<void> {
-    const { network, onTrouble } = this.#options;
-    const nodes = [...this.#nodes.values()].map((node) => ({
-      name: node.name,
-      namespace: network.nodeNamespace(node.number),
-      addresses: [node.address, ...(node.options.externalAddress ? [node.options.externalAddress] : [])],
-      hostPorts: () => this.#hostPorts.of(node.name),
-    }));
-    const balancers = new LoadBalancers(this.#client, () => this.#proxy?.services() ?? []);
-    try {
-      this.#proxy = new ServiceProxy(this.#client, nodes, {
-        onService: (service) => balancers.serviceChanged(service),
-        onError: onTrouble,
-      });
-    } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error;
-      onTrouble(
-        `no Services and no host ports on this cluster, as the kernel has no nf_tables: ${error.message}`,
-      );
-      return;
-    }
-    await this.#proxy.start();
-  }
-
   #isCurrent(pod: Pod): boolean {
     return this.#pods.get(pod.metadata.namespace!, pod.metadata.name)?.metadata.uid === pod.metadata.uid;
   }
@@ -237,7 +211,11 @@ export class NodeAgent {
     const worker = this.#workers.get(pod.metadata.uid);
     if (!worker) return;
     worker.update({ ...pod, metadata: { deletionTimestamp: new Date().toISOString(), ...pod.metadata } });
-    void worker.done.then(() => this.#workers.delete(pod.metadata.uid));
+    const forget = (): void => {
+      this.#workers.delete(pod.metadata.uid);
+      worker.removeFiles();
+    };
+    worker.done.then(forget, forget);
   }
 
   #begin(pod: Pod, node: Node): void {
@@ -254,11 +232,10 @@ export class NodeAgent {
 
   #runtime(node: Node): PodRuntime {
     const { commands, directory, backOff } = this.#options;
-    const apiServer = this.#proxy ? { host: KUBERNETES_SERVICE_ADDRESS, port: 443 } : this.#options.apiServer;
     return {
       commands,
       directory,
-      apiServer,
+      apiServer: this.#apiServer,
       backOff,
       root: this.#root,
       tokens: this.#tokens,
@@ -270,39 +247,10 @@ export class NodeAgent {
         configMap: (namespace, name) => this.#configMaps.get(namespace, name),
       },
       findImage: (reference) => findImage(this.#images, reference),
-      attach: (pod) => this.#attach(pod, node),
-      detach: (pod, address) => this.#detach(pod, node, address),
+      attach: (pod) => this.#network.attach(pod, node),
+      detach: (pod, address) => this.#network.detach(pod, node, address),
       event: (pod, type, reason, message) => this.#events.record(pod, type, reason, message),
     };
-  }
-
-  async #attach(pod: Pod, node: Node): Promise<{ address: string; network: string }> {
-    const { network } = this.#options;
-    if (pod.spec.hostNetwork) return { address: node.address, network: network.nodeNamespace(node.number) };
-    const address = node.allocate(pod.metadata.uid);
-    try {
-      if (this.#isSimulated(pod)) {
-        await network.addSimulatedPod(address);
-        this.#simulated.add(address);
-        return { address, network: '' };
-      }
-      const file = await network.addPod(node.number, address);
-      // Before the pod's containers start, as with a real node.
-      if (this.#hostPorts.add(node.name, pod, address)) this.#proxy?.update();
-      return { address, network: file };
-    } catch (error) {
-      node.release(address);
-      throw error;
-    }
-  }
-
-  async #detach(pod: Pod, node: Node, address: string): Promise<void> {
-    const { network } = this.#options;
-    if (pod.spec.hostNetwork) return;
-    if (this.#hostPorts.remove(node.name, pod)) this.#proxy?.changed();
-    if (this.#simulated.delete(address)) await network.removeSimulatedPod(address);
-    else await network.removePod(node.number, address);
-    node.release(address);
   }
 
   /** Nothing of it runs. */

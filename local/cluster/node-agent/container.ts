@@ -13,6 +13,8 @@ import type { Container as ContainerSpec, ContainerStatus, TerminatedState } fro
 /** What a container needs of its pod and agent. */
 export interface ContainerHost {
   podName: string;
+  /** The pod's terminationGracePeriodSeconds. */
+  graceSeconds: number;
   /** The pod's own, for probes. */
   address(): string;
   logFolder: string;
@@ -183,7 +185,11 @@ export class Container {
       this.#simulated = Promise.withResolvers();
       exited = this.#simulated.promise;
     } else {
-      this.#process = this.#host.launch({ ...described, logFile });
+      try {
+        this.#process = this.#host.launch({ ...described, logFile });
+      } catch (error) {
+        return this.#failedToStart(error as Error, startedAt);
+      }
       exited = this.#process.exited;
     }
     this.#killAt = Infinity;
@@ -217,6 +223,13 @@ export class Container {
     return terminated;
   }
 
+  #failedToStart({ message }: Error, startedAt: string): TerminatedState {
+    const terminated = { exitCode: 128, reason: 'StartError', message, startedAt, finishedAt: timestamp() };
+    this.#update({ state: { terminated } });
+    this.#host.event('Warning', 'Failed', `Error: ${message}`);
+    return terminated;
+  }
+
   #probe(simulated: boolean): void {
     const spec = simulated ? withoutProbes(this.spec) : this.spec;
     this.#prober = new Prober(spec, {
@@ -235,7 +248,7 @@ export class Container {
           `${kind[0]!.toUpperCase()}${kind.slice(1)} probe failed: ${message}`,
         ),
       onFatal: (kind, probe) => {
-        const grace = probe.terminationGracePeriodSeconds ?? this.graceSeconds;
+        const grace = probe.terminationGracePeriodSeconds ?? this.#host.graceSeconds;
         this.#host.event(
           'Normal',
           'Killing',
@@ -246,9 +259,6 @@ export class Container {
     });
     this.#prober.start();
   }
-
-  /** The pod's, for ends other than deletion. */
-  graceSeconds = 30;
 
   #terminate(graceSeconds: number, first: boolean): void {
     this.#simulated?.resolve(0);

@@ -2,14 +2,13 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Container, type ContainerHost } from './container.ts';
-import { ContainerProcess, type ProcessSpec } from './container-process.ts';
+import { ContainerProcess } from './container-process.ts';
 import type { PodPlace } from './downward.ts';
-import { ConfigurationError, containerCommand, containerEnvironment } from './environment.ts';
-import type { ImageDefinition } from './images.ts';
 import { podStatus } from './pod-status.ts';
 import type { PodRuntime } from './pod-runtime.ts';
+import { hostsFile, podHostname, processSpec } from './process-spec.ts';
 import type { Container as ContainerSpec, Pod, PodStatus } from './resources.ts';
-import { PodVolumes, type Mount } from './volumes.ts';
+import { PodVolumes } from './volumes.ts';
 
 export interface PodWorkerHooks {
   /** The status differs from the one published last. */
@@ -61,8 +60,6 @@ export class PodWorker {
     this.#containers = pod.spec.containers.map(
       (spec) => new Container(spec, policy, host, restarts.get(spec.name)),
     );
-    for (const container of this.#all())
-      container.graceSeconds = pod.spec.terminationGracePeriodSeconds ?? 30;
     this.done = this.#live();
   }
 
@@ -126,6 +123,11 @@ export class PodWorker {
     if (this.#volumes?.refersTo(kind, name)) this.#refreshVolumes();
   }
 
+  /** The object has gone: nobody asks for its logs any more. */
+  removeFiles(): void {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
   imagesChanged(): void {
     for (const container of this.#all()) container.retry();
   }
@@ -166,7 +168,8 @@ export class PodWorker {
             objects: this.#runtime.objects,
             tokens: this.#runtime.tokens,
           });
-          this.#writeHosts();
+          const hostname = podHostname(this.#pod, this.#runtime.nodeName);
+          writeFileSync(join(this.#directory, 'hosts'), hostsFile(this.#pod, address, hostname));
         }
         await this.#volumes!.prepare();
         this.#scheduleTokenRefresh();
@@ -223,8 +226,6 @@ export class PodWorker {
     if (this.#address) await this.#runtime.detach(this.#pod, this.#address);
     this.#runtime.tokens.forget(this.#pod);
     rmSync(join(this.#directory, 'volumes'), { recursive: true, force: true });
-    // The logs stay as long as the object does.
-    if (this.#pod.metadata.deletionTimestamp) rmSync(this.#directory, { recursive: true, force: true });
   }
 
   #place(): PodPlace {
@@ -232,62 +233,24 @@ export class PodWorker {
     return { podIP: this.#address ?? '', hostIP, allocatable };
   }
 
-  /** /etc/hosts, which the kubelet manages too. */
-  #writeHosts(): void {
-    const lines = [
-      '127.0.0.1\tlocalhost',
-      '::1\tlocalhost ip6-localhost',
-      `${this.#address}\t${this.#hostname()}`,
-    ];
-    for (const { ip, hostnames } of this.#pod.spec.hostAliases ?? [])
-      lines.push(`${ip}\t${(hostnames ?? []).join('\t')}`);
-    writeFileSync(join(this.#directory, 'hosts'), `${lines.join('\n')}\n`);
-  }
-
-  #hostname(): string {
-    if (this.#pod.spec.hostNetwork) return this.#runtime.nodeName;
-    return (this.#pod.spec.hostname ?? this.#pod.metadata.name).slice(0, 63);
-  }
-
   #containerHost(): ContainerHost {
     return {
       podName: this.#pod.metadata.name,
+      graceSeconds: this.#pod.spec.terminationGracePeriodSeconds ?? 30,
       logFolder: join(this.#directory, 'logs'),
       backOff: this.#runtime.backOff,
       address: () => this.#address ?? '',
       findImage: (reference) => this.#runtime.findImage(reference),
-      describe: (spec, image) => this.#describe(spec, image),
+      describe: (spec, image) =>
+        processSpec(this.#pod, spec, image, this.#runtime, {
+          directory: this.#directory,
+          place: this.#place(),
+          network: this.#network,
+          volumes: this.#volumes!,
+        }),
       launch: (spec) => new ContainerProcess(spec, this.#runtime.root, this.#runtime.commands),
       changed: () => this.#publish(),
       event: (type, reason, message) => this.#runtime.event(this.#pod, type, reason, message),
-    };
-  }
-
-  async #describe(spec: ContainerSpec, image: ImageDefinition): Promise<Omit<ProcessSpec, 'logFile'>> {
-    const hostname = this.#hostname();
-    const { objects, apiServer } = this.#runtime;
-    const definition = 'simulated' in image ? { command: [] } : image;
-    const env = containerEnvironment(
-      this.#pod,
-      spec,
-      { image: definition.env ?? {}, apiServer, hostname },
-      this.#place(),
-      objects,
-    );
-    const mounts: Mount[] = await this.#volumes!.mounts(spec);
-    if (!mounts.some((mount) => mount.target === '/etc/hosts'))
-      mounts.push({ source: join(this.#directory, 'hosts'), target: '/etc/hosts', readOnly: false });
-    const command = containerCommand(spec, definition, env);
-    if (command.length === 0 && !('simulated' in image))
-      throw new ConfigurationError('the image has no command and the container names none');
-    return {
-      command,
-      env,
-      mounts,
-      hostname,
-      workingDir: spec.workingDir ?? definition.workingDir ?? '/',
-      network: this.#network,
-      readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem ?? false,
     };
   }
 

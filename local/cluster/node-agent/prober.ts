@@ -70,7 +70,10 @@ export class Prober {
     if (initial > 0) await pause(initial, signal);
     while (!signal.aborted) {
       if (this.#terminating && kind !== 'readiness') return false;
-      const { success, message } = await this.#hooks.run(probe);
+      const { success, message } = await this.#hooks.run(probe).catch((error: Error) => ({
+        success: false,
+        message: error.message,
+      }));
       if (signal.aborted) return false;
       if (this.#terminating && kind !== 'readiness') return false;
       count = success === last ? count + 1 : 1;

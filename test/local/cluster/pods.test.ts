@@ -362,6 +362,35 @@ suite('pods on a local cluster', () => {
     await cluster.kubectl(['delete', 'pod', 'staged', '--grace-period=1']);
   });
 
+  test('pods on the network of their nodes share its address and no other node’s ports', async () => {
+    const probe = { readinessProbe: { httpGet: { path: '/readyz', port: 8080 }, periodSeconds: 1 } };
+    for (const node of ['node-1', 'node-2'])
+      await apply(cluster, appPod(`host-${node}`, probe, { hostNetwork: true, nodeName: node }));
+    for (const [node, address] of [
+      ['node-1', '198.18.1.1'],
+      ['node-2', '198.18.2.1'],
+    ] as const) {
+      const pod = await serving(cluster, `host-${node}`);
+      assert.equal(pod.status!.podIP, address);
+      const self = JSON.parse(await ask(cluster, `host-${node}`, '/args')) as { host: string };
+      assert.equal(self.host, node);
+      await cluster.kubectl(['wait', `pod/host-${node}`, '--for=condition=Ready', '--timeout=60s']);
+    }
+    await cluster.kubectl(['delete', 'pod', 'host-node-1', 'host-node-2']);
+  });
+
+  test('a read-only root file system leaves only volumes to write to', async () => {
+    const container = {
+      securityContext: { readOnlyRootFilesystem: true },
+      volumeMounts: [{ name: 'state', mountPath: '/var/lib/state' }],
+    };
+    await apply(cluster, appPod('sealed', container, { volumes: [{ name: 'state', emptyDir: {} }] }));
+    await serving(cluster, 'sealed');
+    assert.equal(await ask(cluster, 'sealed', '/write?path=/var/lib/state/x'), 'written');
+    await assert.rejects(ask(cluster, 'sealed', '/write?path=/tmp/x'));
+    await cluster.kubectl(['delete', 'pod', 'sealed']);
+  });
+
   test('a simulated image runs nothing and is ready at once', async () => {
     await cluster.setImages({ ...IMAGES, 'fake/app': { simulated: true } });
     await apply(
