@@ -102,7 +102,11 @@ async function run(config: Config, log: ControlLog, crashed: Promise<number>): P
 
     const plane = startControlPlane({ config, groundwork, datapath: running, log });
     controlPlane = plane;
-    ending.defer(() => plane.stop());
+    // The workers first: they publish their last records as they end, and the plane writes them out.
+    ending.defer(async () => {
+      await running.stop();
+      await plane.stop();
+    });
     signals.passTo((name) => plane.signal(name));
 
     const code = await Promise.race([plane.finished, crashed]);

@@ -1,7 +1,8 @@
 import { keyMismatch, newKeyRing, withAnswer, withPinnedKeys } from '../lease/key-ring.ts';
 import type { KeyRingState } from '../lease/key-ring.ts';
-import { masterKeyFromBytes, masterKeyId, parseMasterKey } from '../lease/master-key.ts';
-import type { MasterKey } from '../lease/master-key.ts';
+import { masterKeyFromBytes, parseMasterKey } from '../lease/master-key.ts';
+import { masterKeyId } from '../lease/verification-key.ts';
+import type { MasterKey } from '../lease/verification-key.ts';
 import { readBoundedFile } from './bounded-file.ts';
 import type { Clock } from './clock.ts';
 import { every } from './clock.ts';

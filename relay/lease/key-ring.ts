@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
-import { masterKeyId, masterKeyObject } from './master-key.ts';
-import type { MasterKey } from './master-key.ts';
+import { masterKeyId, masterKeyObject } from './verification-key.ts';
+import type { MasterKey } from './verification-key.ts';
 
 /**
  * Which of Master's keys a lease may be signed with (design-relay 5, "Keys").

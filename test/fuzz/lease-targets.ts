@@ -12,8 +12,9 @@ import {
   withAnswer,
   withPinnedKeys,
 } from '../../relay/lease/key-ring.ts';
-import { masterKeyObject, parseMasterKey } from '../../relay/lease/master-key.ts';
-import type { MasterKey } from '../../relay/lease/master-key.ts';
+import { parseMasterKey } from '../../relay/lease/master-key.ts';
+import { masterKeyObject } from '../../relay/lease/verification-key.ts';
+import type { MasterKey } from '../../relay/lease/verification-key.ts';
 import { parseRfc3339 } from '../../relay/lease/rfc3339.ts';
 import { verifyLease } from '../../relay/lease/verify-lease.ts';
 import { readRecord, RECORD_BYTES, relayKey, writeRecord } from '../../relay/session/record.ts';

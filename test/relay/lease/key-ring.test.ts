@@ -12,7 +12,7 @@ import {
   withPinnedKeys,
 } from '../../../relay/lease/key-ring.ts';
 import type { KeyRingState } from '../../../relay/lease/key-ring.ts';
-import type { MasterKey } from '../../../relay/lease/master-key.ts';
+import type { MasterKey } from '../../../relay/lease/verification-key.ts';
 import { ALPHA, BETA, keyOf, signerOf } from './leases.ts';
 import type { Signer } from './leases.ts';
 

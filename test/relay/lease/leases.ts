@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import type { MasterKey } from '../../../relay/lease/master-key.ts';
+import type { MasterKey } from '../../../relay/lease/verification-key.ts';
 import { preAuthEncode } from '../../../relay/lease/paseto.ts';
 import type { LeaseVerdict } from '../../../relay/lease/verify-lease.ts';
 

@@ -3,13 +3,9 @@ import { createHash, sign, verify } from 'node:crypto';
 import { test } from 'node:test';
 import * as noble from '@noble/ed25519';
 import * as fc from 'fast-check';
-import {
-  masterKeyFromBytes,
-  masterKeyId,
-  masterKeyObject,
-  parseMasterKey,
-} from '../../../relay/lease/master-key.ts';
+import { masterKeyFromBytes, parseMasterKey } from '../../../relay/lease/master-key.ts';
 import type { MasterKeyResult } from '../../../relay/lease/master-key.ts';
+import { masterKeyId, masterKeyObject } from '../../../relay/lease/verification-key.ts';
 import { ALPHA, signerOf } from './leases.ts';
 
 noble.hashes.sha512 = (message) => new Uint8Array(createHash('sha512').update(message).digest());

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as noble from '@noble/ed25519';
 import * as fc from 'fast-check';
-import { masterKeyObject } from '../../../relay/lease/master-key.ts';
+import { masterKeyObject } from '../../../relay/lease/verification-key.ts';
 import { parseV4Public, preAuthEncode, verifyV4Public } from '../../../relay/lease/paseto.ts';
 import { ALPHA, BETA, signV4Public, signerOf } from './leases.ts';
 
