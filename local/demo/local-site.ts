@@ -26,7 +26,11 @@ import type { Site, SiteEvents } from './site.ts';
  * @param helm the helm binary, or why there is none
  * @throws Error saying what could not be started, in one line or with the end of a log.
  */
-export async function openLocalSite(helm: string | Error, events: SiteEvents): Promise<Site> {
+export async function openLocalSite(
+  helm: string | Error,
+  events: SiteEvents,
+  signal: AbortSignal,
+): Promise<Site> {
   events.say(`Starting the cluster: etcd, API server, controllers, scheduler, ${NODES} nodes …`);
   const began = performance.now();
   const cluster = await startCluster({
@@ -43,10 +47,11 @@ export async function openLocalSite(helm: string | Error, events: SiteEvents): P
   const client = new KubeClient(connection, { userAgent: 'wavry-demo' });
   const start: Start = (command, args, env) => cluster.spawn(command, args, { stdio: 'pipe', env });
   try {
+    signal.throwIfAborted();
     const operator =
       helm instanceof Error
         ? await startOperator(cluster, client, start, helm, events)
-        : await installOperator(cluster, helm, events);
+        : await installOperator(cluster, helm, events, signal);
     return {
       title: `local cluster, ${NODES} nodes`,
       client,
@@ -85,6 +90,7 @@ async function installOperator(
   cluster: Cluster,
   helm: string,
   { say }: SiteEvents,
+  signal: AbortSignal,
 ): Promise<Site['operator']> {
   const { name, namespace } = RELEASE;
   const set = '--set=replicas=1,logFormat=text';
@@ -93,6 +99,7 @@ async function installOperator(
   // Its caches go with the cluster.
   const home = join(cluster.directory, 'helm');
   await promisify(execFile)(helm, args, {
+    signal,
     env: {
       ...process.env,
       KUBECONFIG: cluster.kubeconfig,

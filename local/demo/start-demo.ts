@@ -47,7 +47,7 @@ export class StartDemo {
     const helm = await this.#binaries(search);
     // The relay demo has gone on to the end.
     if (!(typeof helm === 'string' || helm instanceof Error)) return helm;
-    return this.#onCluster((events) => openLocalSite(helm, events));
+    return this.#onCluster((events) => openLocalSite(helm, events, this.#stopping.signal));
   }
 
   /** helm, or why there is none, as soon as the cluster can start; or how the demo ended without it. */
@@ -84,13 +84,17 @@ export class StartDemo {
     const { signal } = this.#stopping;
     if (signal.aborted) return NOTHING;
     const broken = new AbortController();
-    const site = await open({
+    const opening = open({
       say: (line) => this.#stage.say(line),
       onEnd: (reason) => {
         this.#failure ??= reason;
         broken.abort();
       },
     });
+    const site = await opening.catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+    if (!site) return NOTHING;
     try {
       if (signal.aborted) return NOTHING;
       const demo = new ClusterDemo(site, this.#stage);
