@@ -133,7 +133,7 @@ function prepareScript(spec: ProcessSpec, root: RootFileSystem, commands: Comman
     lines.push(`[ ${test} ${quote(target)} ] || ${make} ${quote(target)}`);
     bind(source, target, readOnly);
   }
-  if (spec.readOnlyRoot) lines.push(`${mount} -o remount,ro ${temporary}`);
+  if (spec.readOnlyRoot) lines.push(`${mount} -o remount,bind,ro ${temporary}`);
 
   // The shells add variables to the environment, and ignore two signals in what they run in the background.
   const clean = '--default-signal=INT,QUIT -u PWD -u OLDPWD -u SHLVL -u _';
