@@ -24,7 +24,7 @@ import type { Site, SiteEvents } from './site.ts';
  * is no helm.
  *
  * @param helm the helm binary, or why there is none
- * @throws Error saying what could not be started, in one line or with the end of a log.
+ * @throws NoClusterError where this machine can't have one, Error for what could not be done on it.
  */
 export async function openLocalSite(
   helm: string | Error,
@@ -39,6 +39,8 @@ export async function openLocalSite(
     // A restarted container is back while one watches.
     restartBackOff: { base: 1, max: 30 },
     onTrouble: (message) => events.onEnd(message.split('\n', 1)[0]!),
+  }).catch((error: Error) => {
+    throw new NoClusterError(error.message);
   });
   events.say(`The cluster is up after ${((performance.now() - began) / 1000).toFixed(1)} s.`);
   const config = new KubeConfig();
@@ -73,6 +75,9 @@ export async function openLocalSite(
     throw error;
   }
 }
+
+/** The message is one line, or has the end of a log below it. */
+export class NoClusterError extends Error {}
 
 const NODES = 2;
 const MASTER = `${CONTROL_PLANE_ADDRESS}:8080`;

@@ -6,7 +6,7 @@ import type { CommandLine } from './command-line.ts';
 import { openContextSite } from './context-site.ts';
 import type { DemoEnd } from './demo.ts';
 import { Demo } from './demo.ts';
-import { openLocalSite } from './local-site.ts';
+import { NoClusterError, openLocalSite } from './local-site.ts';
 import type { Site, SiteEvents } from './site.ts';
 import type { Stage } from './stage.ts';
 
@@ -47,7 +47,13 @@ export class StartDemo {
     const helm = await this.#binaries(search);
     // The relay demo has gone on to the end.
     if (!(typeof helm === 'string' || helm instanceof Error)) return helm;
-    return this.#onCluster((events) => openLocalSite(helm, events, this.#stopping.signal));
+    try {
+      return await this.#onCluster((events) => openLocalSite(helm, events, this.#stopping.signal));
+    } catch (error) {
+      if (!(error instanceof NoClusterError)) throw error;
+      this.#sayWithout(error);
+      return this.#relayAlone();
+    }
   }
 
   /** helm, or why there is none, as soon as the cluster can start; or how the demo ended without it. */
@@ -65,7 +71,7 @@ export class StartDemo {
         demo.stop();
       },
       (error: Error) => {
-        if (!signal.aborted) this.#stage.say(`The relay without a cluster: ${error.message}`);
+        if (!signal.aborted) this.#sayWithout(error);
       },
     );
     const end = await demo.run(this.#commandLine.seconds);
@@ -78,6 +84,15 @@ export class StartDemo {
     this.#stopping.abort();
     await search.found.catch(() => undefined);
     return end;
+  }
+
+  #sayWithout(error: Error): void {
+    this.#stage.say(`The relay without a cluster: ${error.message.trimEnd()}`);
+  }
+
+  async #relayAlone(): Promise<DemoEnd> {
+    this.#relayDemo = new Demo(this.#stage);
+    return this.#relayDemo.run(this.#commandLine.seconds);
   }
 
   async #onCluster(open: (events: SiteEvents) => Promise<Site>): Promise<DemoEnd> {

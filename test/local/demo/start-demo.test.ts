@@ -66,3 +66,19 @@ test('while the control plane is being built the relay runs already, and then th
   assertFewLost(lines);
   assert.deepEqual(readdirSync(temporary), []);
 });
+
+test('where no namespaces can be made the relay runs alone, and what to do is said', async (t) => {
+  await findBinaries(BINARIES);
+  const folder = emptyFolder(t);
+  const temporary = join(folder, 'tmp');
+  mkdirSync(temporary);
+  const refuses = '#!/bin/sh\necho "unshare failed: Operation not permitted" >&2\nexit 1\n';
+  writeFileSync(join(folder, 'unshare'), refuses, { mode: 0o755 });
+  const env = { PATH: `${folder}:${process.env['PATH']}` };
+  const { code, lines } = await start(temporary, ['--seconds', '2'], env, () => {}).ended;
+  const text = lines.join('\n');
+  assert.equal(code, 0, text);
+  assert.match(text, /^The relay without a cluster: .*namespaces/m);
+  assert.match(text, / sessions 1 .* drops none$/m);
+  assert.deepEqual(readdirSync(temporary), []);
+});
