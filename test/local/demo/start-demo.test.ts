@@ -72,7 +72,7 @@ test('where no namespaces can be made the relay runs alone, and what to do is sa
   const folder = emptyFolder(t);
   const temporary = join(folder, 'tmp');
   mkdirSync(temporary);
-  const refuses = '#!/bin/sh\necho "unshare failed: Operation not permitted" >&2\nexit 1\n';
+  const refuses = '#!/bin/sh\necho "unshare: unshare failed: Operation not permitted" >&2\nexit 1\n';
   writeFileSync(join(folder, 'unshare'), refuses, { mode: 0o755 });
   const env = { PATH: `${folder}:${process.env['PATH']}` };
   const { code, lines } = await start(temporary, ['--seconds', '2'], env, () => {}).ended;
