@@ -219,5 +219,5 @@ function nodeFacts(node: KubeObject): string {
     | { addresses?: unknown; conditions?: { type: string; status: string }[] }
     | undefined;
   const ready = status?.conditions?.find((condition) => condition.type === 'Ready')?.status;
-  return JSON.stringify([status?.addresses, ready]);
+  return JSON.stringify([status?.addresses, ready, node.metadata.labels]);
 }

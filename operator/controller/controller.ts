@@ -3,7 +3,7 @@ import type { WavryRelaySpec } from '../api/spec.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { Poller } from '../fleet/poller.ts';
 import type { KubeClient } from '../kube/client.ts';
-import { isStatus } from '../kube/kube-error.ts';
+import { isNamespaceTerminating, isStatus } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { resourceOfKind } from '../kube/resource.ts';
 import { updateState } from '../master/admin-client.ts';
@@ -51,6 +51,8 @@ interface Memory {
   foreign: ReadonlyMap<string, ObservedObject>;
   foreignAtMs: number;
   failures: ReadonlyMap<string, Failure>;
+  /** Until then nothing is made: the namespace is being deleted, and refuses it. */
+  terminatingUntilMs: number;
   readonly restored: Map<string, number>;
   statusWrittenMs: number;
 }
@@ -140,20 +142,26 @@ export class Controller {
     memory: Memory,
   ): Promise<void> {
     const { writer, fieldManager, view, masters, wallMs, announcer } = this.#options;
-    const result = await applyPlan(decided, fleet, {
+    const terminating = wallMs() < memory.terminatingUntilMs;
+    const plan = terminating ? { ...decided, apply: [], create: [], restore: [] } : decided;
+    const result = await applyPlan(plan, fleet, {
       client: writer,
       fieldManager,
       stores: view,
       restored: memory.restored,
       tellMaster: (call) => this.#tellMaster(call, fleet.spec, references),
     });
-    const failed = changed(memory.failures, result.failures);
-    memory.failures = result.failures;
+    // What wasn't tried is refused as before.
+    const failures = terminating ? memory.failures : result.failures;
+    const failed = changed(memory.failures, failures);
+    memory.failures = failures;
+    const refused = isNamespaceTerminating(result.error);
+    if (refused) memory.terminatingUntilMs = wallMs() + LOOK_MS;
     this.#noteForeign(key, memory, result);
     masters.refresh(key, fleet.spec, references.adminToken);
 
     const done = decided.events.filter(
-      ({ about }) => about === undefined || !(result.failures.has(about) || result.foreign.has(about)),
+      ({ about }) => about === undefined || !(failures.has(about) || result.foreign.has(about)),
     );
     announcer.announce(
       { name: fleet.name, namespace: fleet.namespace, uid: fleet.uid },
@@ -164,7 +172,7 @@ export class Controller {
     await this.#writeStatus(key, fleet, decided.status, memory);
     // What failed is told by the next plan's conditions: at once, not only after the back-off.
     if (failed) this.#options.again(key, wallMs());
-    if (result.error !== undefined && !isStatus(result.error, 404)) throw result.error;
+    if (result.error !== undefined && !refused && !isStatus(result.error, 404)) throw result.error;
   }
 
   async #refuse(key: string, object: KubeObject, problems: readonly string[], memory: Memory): Promise<void> {
@@ -247,6 +255,7 @@ export class Controller {
       foreign: new Map(),
       foreignAtMs: 0,
       failures: new Map(),
+      terminatingUntilMs: 0,
       restored: new Map(),
       statusWrittenMs: 0,
     };

@@ -1,11 +1,17 @@
-import { KubeError } from '../kube/kube-error.ts';
+import { isNamespaceTerminating, KubeError } from '../kube/kube-error.ts';
 import type { Failure } from '../plan/world.ts';
 
 /** A refused write in words for the person who can mend it. */
 export function explainFailure(what: string, error: unknown): Failure {
   const text = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof KubeError)) return { reason: 'ApplyFailed', message: `${what}: ${text}` };
-  if (error.causes.includes('NamespaceTerminating')) {
+  if (!(error instanceof KubeError)) {
+    // Only calls to Master come without the API server's words.
+    return {
+      reason: 'MasterUnreachable',
+      message: `Master isn't told which relays drain, and may hand them out until it hears of their full load: ${text}`,
+    };
+  }
+  if (isNamespaceTerminating(error)) {
     return {
       reason: 'NamespaceTerminating',
       message: 'the namespace is being deleted, and everything in it: nothing more is made here',

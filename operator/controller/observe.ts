@@ -100,6 +100,7 @@ function observeNode(object: KubeObject): ObservedNode {
     (status?.addresses ?? []).filter((entry) => entry.type === type).map((entry) => entry.address);
   return {
     name: object.metadata.name,
+    labels: object.metadata.labels ?? {},
     notReadySinceMs: ready?.status === 'True' ? undefined : since,
     externalIPs: addresses('ExternalIP'),
     internalIPs: addresses('InternalIP'),

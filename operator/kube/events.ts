@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { KubeClient } from './client.ts';
-import { isStatus, KubeError } from './kube-error.ts';
+import { isNamespaceTerminating, isStatus, KubeError } from './kube-error.ts';
 import { Resources } from './resource.ts';
 
 export interface EventSubject {
@@ -59,6 +59,7 @@ export class EventRecorder {
         await this.#persist(subject, type, reason, message.slice(0, 1024));
       } catch (error) {
         if (error instanceof KubeError && error.reason === 'NotLeading') return;
+        if (isNamespaceTerminating(error)) return;
         this.#options.onProblem(
           `event ${reason} of ${subject.kind} ${subject.namespace}/${subject.name}: ${error instanceof Error ? error.message : String(error)}`,
         );

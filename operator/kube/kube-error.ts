@@ -26,6 +26,11 @@ export class KubeError extends Error {
   }
 }
 
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/: nothing can be made in it any more. */
+export function isNamespaceTerminating(error: unknown): boolean {
+  return error instanceof KubeError && error.causes.includes('NamespaceTerminating');
+}
+
 export function isStatus(error: unknown, status: number): boolean {
   return error instanceof KubeError && error.status === status;
 }

@@ -2,12 +2,16 @@ import type { World } from './world.ts';
 
 /**
  * A host port for each new relay: the least used of the range, lowest first, over all fleets. The scheduler keeps two
- * relays with the same port off one node, so a port can serve as often as there are nodes; `undefined` stands for a
+ * relays with the same port off one node, so a port can serve as often as there are nodes to choose from; `undefined` stands for a
  * relay that no port is left for.
  */
 export function allocatePorts(world: World, count: number): (number | undefined)[] {
   const [first, last] = world.fleet.spec.exposure.portRange.split('-').map(Number) as [number, number];
-  const nodes = Math.max(1, world.nodes.size);
+  const selector = Object.entries(world.fleet.spec.pod?.nodeSelector ?? {});
+  const eligible = [...world.nodes.values()].filter(({ labels }) =>
+    selector.every(([label, value]) => labels[label] === value),
+  );
+  const nodes = Math.max(1, eligible.length);
   const used = new Map(world.portsElsewhere);
   for (const relay of world.relays) used.set(relay.port, (used.get(relay.port) ?? 0) + 1);
   const relays = new Set(world.relays.map((relay) => relay.name));

@@ -82,6 +82,7 @@ export interface ObservedPod {
 
 export interface ObservedNode {
   readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
   readonly notReadySinceMs: number | undefined;
   readonly externalIPs: readonly string[];
   readonly internalIPs: readonly string[];

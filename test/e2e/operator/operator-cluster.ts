@@ -98,17 +98,17 @@ export class OperatorCluster {
     );
   }
 
-  async startMaster(...args: readonly string[]): Promise<void> {
+  /** A development Master; one at another port knows nothing of the relays of the first. */
+  async startMaster(url: string = MASTER_URL): Promise<void> {
     const child = this.spawn('local/master/main.ts', [
-      '--listen=198.18.0.1:8080',
+      `--listen=${new URL(url).host}`,
       '--allow-public-bind',
       `--admin-token=${ADMIN_TOKEN}`,
       '--heartbeat-interval-ms=1000',
-      ...args,
     ]);
     child.stdout?.resume();
     child.stderr?.resume();
-    await until('the Master answers', async () => (await this.fetch(`${MASTER_URL}/health`)) !== '');
+    await until('the Master answers', async () => (await this.fetch(`${url}/health`)) !== '');
   }
 
   /** A program of this checkout inside the cluster's network, outside of all nodes. */
@@ -127,8 +127,8 @@ export class OperatorCluster {
   }
 
   /** Relays as the Master lists them. */
-  async registry(): Promise<RelayListing[]> {
-    return JSON.parse(await this.fetch(`${MASTER_URL}/v1/relays`)) as RelayListing[];
+  async registry(url: string = MASTER_URL): Promise<RelayListing[]> {
+    return JSON.parse(await this.fetch(`${url}/v1/relays`)) as RelayListing[];
   }
 
   /** Real peers through the relays that the Master hands out. */
@@ -252,9 +252,12 @@ export class OperatorCluster {
     ]);
   }
 
-  /** Deletes a fleet and waits until nothing of it is left. */
+  /** Relays end when their drain is over: some seconds after this. */
   async deleteFleet(name: string, namespace = 'default'): Promise<void> {
     await this.cluster.kubectl(['delete', 'wavryrelay', name, `--namespace=${namespace}`]);
+  }
+
+  async whenGone(name: string, namespace = 'default'): Promise<void> {
     await until(`nothing to be left of ${name}`, async () => {
       const left = await this.leftovers(name, namespace);
       if (left.length > 0) throw new Error(left.join(', '));
@@ -334,5 +337,18 @@ export function runHelm(
       if (error) reject(new Error(stderr.trim() || stdout.trim() || error.message));
       else resolve(stdout);
     });
+  });
+}
+
+/** What a load balancer's controller writes. */
+export async function giveAddress(
+  operator: OperatorCluster,
+  service: { readonly metadata: { readonly name: string; readonly namespace?: string } },
+  ...ingress: readonly ({ readonly ip: string } | { readonly hostname: string })[]
+): Promise<void> {
+  const { name, namespace } = service.metadata;
+  await operator.client.call('PATCH', resourcePath(Resources.services, namespace, name, 'status'), {
+    contentType: 'application/merge-patch+json',
+    body: { status: { loadBalancer: { ingress } } },
   });
 }

@@ -41,6 +41,7 @@ export class ModelCluster {
     for (const name of ['node-a', 'node-b', 'node-c']) {
       this.nodes.set(name, {
         name,
+        labels: {},
         notReadySinceMs: undefined,
         externalIPs: [`203.0.113.${this.nodes.size + 1}`],
         internalIPs: [`10.0.0.${this.nodes.size + 1}`],
