@@ -31,6 +31,16 @@ const RULES: readonly {
     ],
   },
   {
+    rule: 'nothing in the Master’s URL that a relay refuses',
+    message: 'must hold no user, query or fragment; a token goes into a Secret, named by tokenFrom',
+    refused: [
+      { master: { url: 'https://user@master.example.com' } },
+      { master: { url: 'https://master.example.com/?token=x' } },
+      { master: { url: 'https://master.example.com/#top' } },
+    ],
+    accepted: [{ master: { url: 'https://master.example.com/' } }],
+  },
+  {
     rule: 'Master keys',
     message: 'each key must be 64 hex digits, or a key id, "=" and 64 hex digits: kid=hex',
     refused: [
