@@ -16,6 +16,13 @@ export const Label = {
 export const Annotation = {
   /** On a relay's Deployment: when the operator decided that it drains (RFC 3339). */
   drainingSince: 'wavry.dev/draining-since',
+  /** On a relay's Deployment, beside the former: why, a `DrainReason`. */
+  drainReason: 'wavry.dev/drain-reason',
+  /**
+   * On a relay's Deployment, written by people (`kubectl wavry drain`): `true` asks that this relay be replaced, then
+   * drained. Taking it away again takes the relay back.
+   */
+  drainRequested: 'wavry.dev/drain-requested',
   /** On a relay's Deployment: its spec as the operator made it, to put back what somebody else changes. */
   appliedSpec: 'wavry.dev/applied-spec',
   /** On a relay's pod, a file in its control directory: `true` or `false`. */
@@ -23,3 +30,6 @@ export const Annotation = {
   /** On a relay's pod, a file in its control directory: one `ip:port` a line. */
   endpoints: 'wavry.dev/endpoints',
 } as const;
+
+/** Somebody asked for it; fewer relays are wanted; another revision takes over. */
+export type DrainReason = 'Requested' | 'ScaleDown' | 'Rollout';

@@ -1,4 +1,4 @@
-import { Annotation, Label } from '../api/meta.ts';
+import { Annotation, type DrainReason, Label } from '../api/meta.ts';
 import { isKept, ownsMore } from '../kube/difference.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { ObservedRelay } from '../plan/world.ts';
@@ -22,11 +22,15 @@ export function observeRelay(object: KubeObject, fieldManager: string): Observed
     createdMs: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
     drainingSinceMs: Number.isNaN(draining) ? undefined : draining,
+    drainReason: DRAIN_REASONS.find((reason) => reason === metadata.annotations?.[Annotation.drainReason]),
+    drainRequested: metadata.annotations?.[Annotation.drainRequested] === 'true',
     foreignManagers: applied === undefined ? [] : foreignManagers(object, applied, fieldManager),
     appliedSpec: applied,
     replicaFailure: conditionMessage(object, 'ReplicaFailure'),
   };
 }
+
+const DRAIN_REASONS: readonly DrainReason[] = ['Requested', 'ScaleDown', 'Rollout'];
 
 /**
  * Who else set fields of the spec, if it is another one than the operator made

@@ -1,5 +1,5 @@
 import { durationSeconds } from '../api/duration.ts';
-import { Annotation, Label } from '../api/meta.ts';
+import { Annotation, type DrainReason, Label } from '../api/meta.ts';
 import type { EndpointDecision } from './endpoint.ts';
 import type { RelayView } from './relay-view.ts';
 import type { Deletion, MasterCall, MetadataPatch, ObservedPod, World } from './world.ts';
@@ -82,13 +82,28 @@ export function podPatch(
 }
 
 /** The operator's wish, written on the relay's Deployment: it is the only memory of a drain. */
-export function drainWish(view: RelayView, sinceMs: number | undefined): MetadataPatch | undefined {
+export function drainWish(
+  view: RelayView,
+  sinceMs: number | undefined,
+  reason: DrainReason | undefined,
+): MetadataPatch | undefined {
   if (view.relay.drainingSinceMs === sinceMs) return undefined;
-  const value = sinceMs === undefined ? null : new Date(sinceMs).toISOString();
   return {
     name: view.relay.name,
     uid: view.relay.uid,
     labels: {},
-    annotations: { [Annotation.drainingSince]: value },
+    annotations:
+      sinceMs === undefined
+        ? { [Annotation.drainingSince]: null, [Annotation.drainReason]: null }
+        : {
+            [Annotation.drainingSince]: new Date(sinceMs).toISOString(),
+            ...(reason ? { [Annotation.drainReason]: reason } : {}),
+          },
   };
+}
+
+/** Why a relay starts to drain, from what the world asks of it. */
+export function drainReasonOf(view: RelayView, target: string): DrainReason {
+  if (view.relay.drainRequested) return 'Requested';
+  return view.relay.revision === target ? 'ScaleDown' : 'Rollout';
 }

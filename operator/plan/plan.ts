@@ -14,6 +14,7 @@ import {
   deletionOf,
   drainDeadlineMs,
   drainIsOver,
+  drainReasonOf,
   drainWish,
   leavingCalls,
   masterCalls,
@@ -72,7 +73,11 @@ export function plan(world: World): Plan {
       deletions.push(deletionOf(view));
       events.push(gone(view, over, fleet.spec.drain.timeout));
     } else {
-      const wish = drainWish(view, draining ? sinceMs : undefined);
+      const wish = drainWish(
+        view,
+        draining ? sinceMs : undefined,
+        drains ? drainReasonOf(view, target) : undefined,
+      );
       if (wish) relayPatches.push(wish);
       if (draining) looks.push(drainDeadlineMs(world, sinceMs));
       const patch = podPatch(view, draining, endpoint);
@@ -85,7 +90,13 @@ export function plan(world: World): Plan {
     }
     const about = `Deployment/${view.relay.name}`;
     if (drains && !over) {
-      events.push(normal('DrainStarted', `${view.relay.name} drains ${view.sessions} sessions`, about));
+      events.push(
+        normal(
+          'DrainStarted',
+          `${view.relay.name} drains ${view.sessions} sessions${view.relay.drainRequested ? ', as was asked' : ''}`,
+          about,
+        ),
+      );
     }
     if (returns) events.push(normal('DrainTakenBack', `${view.relay.name} serves again`, about));
     if (!over && view.relay.foreignManagers.length > 0 && view.relay.appliedSpec) {

@@ -1,3 +1,4 @@
+import type { DrainReason } from '../api/meta.ts';
 import type { RelayStatus } from '../api/status.ts';
 import type { EndpointDecision } from './endpoint.ts';
 import { crowdedAddress } from './master-registry.ts';
@@ -90,12 +91,13 @@ export function relayStatus(
   trouble: Trouble | undefined,
 ): RelayStatus {
   const { relay, pod } = view;
+  const reason = trouble ? `${trouble.reason}: ${trouble.message}` : drainInWords(view);
   const firstEndpoint = 'endpoints' in endpoint ? endpoint.endpoints[0] : undefined;
   return {
     name: relay.name,
     revision: relay.revision,
     state: stateOf(view, trouble),
-    ...(trouble ? { reason: `${trouble.reason}: ${trouble.message}`.slice(0, MOST_REASON) } : {}),
+    ...(reason === undefined ? {} : { reason: reason.slice(0, MOST_REASON) }),
     ...(pod ? { pod: pod.name, relayId: pod.uid } : {}),
     ...(pod?.node === undefined ? {} : { node: pod.node }),
     ...(firstEndpoint === undefined ? {} : { endpoint: firstEndpoint }),
@@ -105,6 +107,20 @@ export function relayStatus(
       : { drainingSince: new Date(relay.drainingSinceMs).toISOString() }),
   };
 }
+
+/** Why a relay drains, or is going to. */
+function drainInWords({ relay, draining }: RelayView): string | undefined {
+  if (relay.drainRequested && !draining) {
+    return 'DrainRequested: it drains once a relay that takes its place serves';
+  }
+  return draining && relay.drainReason ? DRAIN_WORDS[relay.drainReason] : undefined;
+}
+
+const DRAIN_WORDS: Record<DrainReason, string> = {
+  Requested: 'DrainRequested: somebody asked for it',
+  ScaleDown: 'ScaleDown: fewer relays are wanted',
+  Rollout: 'Rollout: a relay of the new revision takes its place',
+};
 
 function stateOf(view: RelayView, trouble: Trouble | undefined): RelayStatus['state'] {
   if (view.draining) return view.empty ? 'Drained' : 'Draining';

@@ -19,6 +19,8 @@ export interface RelayView {
   readonly serving: 'yes' | 'no' | 'unknown';
   readonly lost: boolean;
   readonly draining: boolean;
+  /** Taken back from a drain, of which it hasn't heard yet: it serves again soon. */
+  readonly returning: boolean;
   /** Of its pod and of those before it that are still ending. */
   readonly sessions: number;
   /** It said itself, lately, that it holds no session and none may still come; or it never served anybody. */
@@ -61,9 +63,14 @@ function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPo
     serving: servingOf(pod, fresh ? poll : undefined, lost),
     lost,
     draining: relay.drainingSinceMs !== undefined,
+    returning: relay.drainingSinceMs === undefined && !lost && fresh && isLeaving(poll),
     sessions: sumOf([pod, ...terminatingPods], world),
     empty: (fresh && poll?.state === 'drained' && poll.totalSessions === 0) || neverServed(world, pod, poll),
   };
+}
+
+function isLeaving(poll: Poll | undefined): boolean {
+  return poll?.registered === true && (poll.state === 'draining' || poll.state === 'drained');
 }
 
 /** A node that isn't known may be a new one, of which the news comes after that of its pods. */

@@ -1,3 +1,4 @@
+import type { DrainReason } from '../api/meta.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { AppliedObject } from '../specs/object.ts';
 import type { Fleet } from '../specs/fleet.ts';
@@ -50,6 +51,10 @@ export interface ObservedRelay {
   readonly createdMs: number;
   readonly deleting: boolean;
   readonly drainingSinceMs: number | undefined;
+  /** Why the operator decided that it drains; undefined when it doesn't, or nobody wrote it down. */
+  readonly drainReason: DrainReason | undefined;
+  /** Somebody asks that it be replaced and drained (Annotation.drainRequested). */
+  readonly drainRequested: boolean;
   /** Field managers other than the operator that changed its spec: `kubectl-rollout`, `kubectl-set` … */
   readonly foreignManagers: readonly string[];
   /** The spec as the operator made it, from its annotation; undefined when that is missing or unreadable. */

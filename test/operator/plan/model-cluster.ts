@@ -1,6 +1,6 @@
 import { spec as specType, type WavryRelaySpec } from '../../../operator/api/spec.ts';
 import type { WavryRelayStatus } from '../../../operator/api/status.ts';
-import { Annotation, Label } from '../../../operator/api/meta.ts';
+import { Annotation, type DrainReason, Label } from '../../../operator/api/meta.ts';
 import { plan } from '../../../operator/plan/plan.ts';
 import type {
   MasterEntry,
@@ -21,6 +21,8 @@ export interface ModelRelay {
   sessions: number;
   draining: boolean;
   registersAtMs: number;
+  /** When it hears of its pod's annotations. */
+  hearsAtMs: number;
 }
 
 /** A cluster of plain values that carries plans out, for tests of the plan: pods start, register, drain and go. */
@@ -34,6 +36,8 @@ export class ModelCluster {
   master: Map<string, MasterEntry> | undefined = new Map();
   /** Image names whose relays never register. */
   broken = new Set<string>();
+  /** How long a kubelet takes to bring a pod's annotations to its relay. */
+  annotationDelayMs = 0;
   #next = 0;
 
   constructor(spec: Record<string, unknown>) {
@@ -105,6 +109,8 @@ export class ModelCluster {
           createdMs: this.nowMs,
           deleting: false,
           drainingSinceMs: undefined,
+          drainReason: undefined,
+          drainRequested: false,
           foreignManagers: [],
           appliedSpec: undefined,
           replicaFailure: undefined,
@@ -113,13 +119,19 @@ export class ModelCluster {
         podAtMs: this.nowMs + 1000,
         sessions: 0,
         draining: false,
+        hearsAtMs: 0,
         registersAtMs: this.broken.has(image) ? Infinity : this.nowMs + 4000,
       });
     }
     for (const patch of decided.relayPatches) {
       const model = this.relays.get(patch.name)!;
       const since = patch.annotations[Annotation.drainingSince];
-      model.relay = { ...model.relay, drainingSinceMs: since ? Date.parse(since) : undefined };
+      const reason = patch.annotations[Annotation.drainReason] as DrainReason | null | undefined;
+      model.relay = {
+        ...model.relay,
+        drainingSinceMs: since ? Date.parse(since) : undefined,
+        drainReason: reason ?? undefined,
+      };
     }
     for (const call of decided.master) {
       const entry = this.master?.get(call.relayId);
@@ -134,7 +146,8 @@ export class ModelCluster {
         else annotations[name] = value;
       }
       model.pod = { ...model.pod, annotations, labels: { ...model.pod.labels, ...patch.labels } };
-      model.draining = annotations[Annotation.draining] === 'true';
+      model.hearsAtMs = this.nowMs + this.annotationDelayMs;
+      this.#hear(model);
     }
     for (const deletion of decided.deletions) {
       const model = this.relays.get(deletion.name)!;
@@ -151,6 +164,7 @@ export class ModelCluster {
   advance(ms: number): void {
     this.nowMs += ms;
     for (const model of this.relays.values()) {
+      this.#hear(model);
       if (!model.pod && this.nowMs >= model.podAtMs) {
         this.#next += 1;
         const node = [...this.nodes.values()].filter((entry) => entry.notReadySinceMs === undefined)[
@@ -189,6 +203,12 @@ export class ModelCluster {
     }
   }
 
+  /** Writes, or takes away, somebody's wish to have a relay drained. */
+  request(name: string, drainRequested: boolean): void {
+    const model = this.relays.get(name)!;
+    model.relay = { ...model.relay, drainRequested };
+  }
+
   /** Steps until a plan asks for nothing; the number of steps. */
   settle(most = 60): number {
     for (let step = 1; step <= most; step += 1) {
@@ -211,6 +231,12 @@ export class ModelCluster {
     return [...this.relays.values()].filter(
       (model) => model.pod && this.nowMs >= model.registersAtMs && !model.draining,
     );
+  }
+
+  #hear(model: ModelRelay): void {
+    if (model.pod && this.nowMs >= model.hearsAtMs) {
+      model.draining = model.pod.annotations[Annotation.draining] === 'true';
+    }
   }
 
   #poll(model: ModelRelay): Poll {
