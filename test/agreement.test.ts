@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 
 import { Annotation } from '../operator/api/meta.ts';
 import { spec as specType } from '../operator/api/spec.ts';
+import { MOST_ENDPOINTS } from '../operator/plan/endpoint.ts';
 import { readHealthAnswer } from '../operator/fleet/health-answer.ts';
 import { healthPort, relayDeployment } from '../operator/specs/deployment.ts';
 import type { Fleet } from '../operator/specs/fleet.ts';
@@ -80,9 +81,9 @@ function podOf(fleet: Fleet, port = 4000): PodSpec {
 }
 
 /** What the relay makes of its container, started as the kubelet does: fields filled in, `$(NAME)` in arguments replaced. */
-function startedRelay(pod: PodSpec): { config: Config; warnings: readonly string[] } {
+function startedRelay(pod: PodSpec, podIp: string = POD_IP): { config: Config; warnings: readonly string[] } {
   const [container] = pod.containers;
-  const fields: Record<string, string> = { 'metadata.uid': POD_UID, 'status.podIP': POD_IP };
+  const fields: Record<string, string> = { 'metadata.uid': POD_UID, 'status.podIP': podIp };
   const env = Object.fromEntries(
     container.env.map(({ name, value, valueFrom }) => [
       name,
@@ -108,7 +109,7 @@ for (const type of EXPOSURES) {
     assert.deepEqual(warnings, []);
     assert.deepEqual(config.listen, { host: '0.0.0.0', port, family: 4 });
     const health = healthPort(fleet, { name: 'x', revision: 'x', port });
-    assert.deepEqual(config.healthListen, { host: '0.0.0.0', port: health, family: 4 });
+    assert.deepEqual(config.healthListen, { host: '::', port: health, family: 6 });
     const ports = Object.fromEntries(
       pod.containers[0].ports.map(({ name, containerPort }) => [name, containerPort]),
     );
@@ -233,10 +234,19 @@ test('an insecure development fleet starts: the relay listens on the pod’s own
       exposure: { type: 'PodIP' },
     }),
   );
-  const { config, warnings } = startedRelay(pod);
-  assert.deepEqual(warnings, []);
-  assert.equal(config.allowInsecureDev, true);
-  assert.deepEqual(config.listen, { host: POD_IP, port: 4000, family: 4 });
+  for (const [host, family] of [
+    [POD_IP, 4],
+    ['fd00:10:244::7', 6],
+  ] as const) {
+    const { config, warnings } = startedRelay(pod, host);
+    assert.deepEqual(warnings, []);
+    assert.equal(config.allowInsecureDev, true);
+    assert.deepEqual(config.listen, { host, port: 4000, family });
+  }
+});
+
+test('the operator gives a relay as many endpoints as it takes', () => {
+  assert.equal(MOST_ENDPOINTS, MAX_ENDPOINTS);
 });
 
 test('no variable of the pod is one that the relay takes for a slip, and each flag is one of its own names', () => {

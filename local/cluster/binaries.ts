@@ -67,10 +67,17 @@ const run = promisify(execFile);
 const TOOLS = join(import.meta.dirname, '..', 'tools');
 const KUBERNETES = 'v1.36.3';
 const HELM = 'v3.22.0';
+/** What helm's own Makefile sets by its client-go (0.37): without it, rendering offline claims Kubernetes 1.20. */
+const HELM_KUBERNETES = ['chartutil', 'lint/rules']
+  .map((name) => `helm.sh/helm/v3/pkg/${name}.k8sVersion`)
+  .map((prefix) => `-X ${prefix}Major=1 -X ${prefix}Minor=37`)
+  .join(' ');
 const VERSION = 'k8s.io/component-base/version';
 const KUBERNETES_FLAGS = `-s -w -X ${VERSION}.gitVersion=${KUBERNETES} -X ${VERSION}.gitMajor=1 -X ${VERSION}.gitMinor=36 -X ${VERSION}.gitTreeState=clean`;
 
 interface Recipe {
+  /** What helps where there is no Go; completes "install Go, or". */
+  instead: string;
   /** Folder of the Go module. */
   module: string;
   package: string;
@@ -80,7 +87,11 @@ interface Recipe {
   suits: RegExp;
 }
 
+const CONTROL_PLANE =
+  'put etcd and the Kubernetes 1.36 binaries into a folder and name it in KUBEBUILDER_ASSETS';
+
 const kubernetes = (name: string): Recipe => ({
+  instead: CONTROL_PLANE,
   module: TOOLS,
   package: `k8s.io/kubernetes/cmd/${name}`,
   ldflags: KUBERNETES_FLAGS,
@@ -90,6 +101,7 @@ const kubernetes = (name: string): Recipe => ({
 
 const RECIPES: Record<BinaryName, Recipe> = {
   etcd: {
+    instead: CONTROL_PLANE,
     module: TOOLS,
     package: 'go.etcd.io/etcd/server/v3',
     ldflags: KUBERNETES_FLAGS,
@@ -106,9 +118,10 @@ const RECIPES: Record<BinaryName, Recipe> = {
     suits: /^Client Version: v1\.3[567]\.\d+$/m,
   },
   helm: {
+    instead: 'put helm 3.18 or a later 3.x (https://helm.sh/docs/intro/install) on the PATH',
     module: join(TOOLS, 'helm'),
     package: 'helm.sh/helm/v3/cmd/helm',
-    ldflags: `-s -w -X helm.sh/helm/v3/internal/version.version=${HELM}`,
+    ldflags: `-s -w -X helm.sh/helm/v3/internal/version.version=${HELM} ${HELM_KUBERNETES}`,
     version: ['version', '--short'],
     suits: /^v3\.(1[89]|2\d)\./m,
   },
@@ -163,7 +176,7 @@ async function build(
     await run('go', ['version'], { env });
   } catch {
     throw new BinaryUnavailableError(
-      `no ${name} here and no Go to build it: install Go (https://go.dev/dl), or put etcd and the Kubernetes 1.36 binaries into a folder and name it in KUBEBUILDER_ASSETS`,
+      `no ${name} here and no Go to build it: install Go (https://go.dev/dl), or ${recipe.instead}`,
     );
   }
   const folder = cacheFolder(recipe, env);

@@ -2,6 +2,9 @@ import { DATA_PORT } from '../specs/deployment.ts';
 import type { RelayView } from './relay-view.ts';
 import type { ObservedNode, World } from './world.ts';
 
+/** What a relay takes (relay/control/endpoints.ts): with more it would advertise none at all. */
+export const MOST_ENDPOINTS = 8;
+
 /** Where peers reach a relay, or why that isn't known yet and what would help. */
 export type EndpointDecision =
   | { readonly endpoints: readonly string[] }
@@ -28,7 +31,7 @@ export function endpointOf(world: World, view: RelayView): EndpointDecision {
       : onNode(world, view, service.nodePort);
   }
   return service.addresses.length > 0
-    ? { endpoints: ipv4First(service.addresses).map((address) => socketAddress(address, DATA_PORT)) }
+    ? { endpoints: chosen(service.addresses).map((address) => socketAddress(address, DATA_PORT)) }
     : pending(
         service.problem ??
           `Service ${service.name} waits for an address of its load balancer; "kubectl describe service ${service.name}" tells what its controller says, and a cluster without one (MetalLB, a cloud's) never gives any`,
@@ -50,15 +53,23 @@ function onNode(world: World, view: RelayView, port: number): EndpointDecision {
           : `node ${name} has no InternalIP; use another exposure`,
     };
   }
-  return { endpoints: ipv4First(addresses).map((address) => socketAddress(address, port)) };
+  return { endpoints: chosen(addresses).map((address) => socketAddress(address, port)) };
 }
 
 function addressesOf(node: ObservedNode, type: 'ExternalIP' | 'InternalIP'): readonly string[] {
   return type === 'ExternalIP' ? node.externalIPs : node.internalIPs;
 }
 
-function ipv4First(addresses: readonly string[]): string[] {
-  return addresses.toSorted((a, b) => Number(a.includes(':')) - Number(b.includes(':')));
+/**
+ * Each address once, IPv4 first; of more than a relay takes the first of each family, so that peers which speak only one
+ * still find theirs.
+ */
+function chosen(addresses: readonly string[]): string[] {
+  const [v6, v4] = [true, false].map((six) => [
+    ...new Set(addresses.filter((address) => address.includes(':') === six)),
+  ]) as [string[], string[]];
+  const kept = v4.slice(0, MOST_ENDPOINTS - Math.min(v6.length, MOST_ENDPOINTS / 2));
+  return [...kept, ...v6.slice(0, MOST_ENDPOINTS - kept.length)];
 }
 
 function socketAddress(ip: string, port: number): string {

@@ -187,9 +187,10 @@ function relayArguments(fleet: Fleet, relay: RelayPlacement): string[] {
   const { spec } = fleet;
   const capacity = capacityOf(spec);
   const options: Record<string, string | number | boolean | undefined> = {
-    // Without signatures to check, a relay starts on loopback or one private address only.
-    listen: `${spec.master.allowInsecureDev ? '$(POD_IP)' : '0.0.0.0'}:${relay.port}`,
-    'health-listen': `0.0.0.0:${healthPort(fleet, relay)}`,
+    // Without signatures to check, a relay starts on loopback or one private address only. In brackets, as the pod's may
+    // be of either family.
+    listen: `${spec.master.allowInsecureDev ? '[$(POD_IP)]' : '0.0.0.0'}:${relay.port}`,
+    'health-listen': `[::]:${healthPort(fleet, relay)}`,
     'master-url': spec.master.url,
     'master-keys-file': pinsKeys(fleet) ? `${KEYS_DIR}/keys` : undefined,
     'master-token-file': spec.master.tokenFrom ? `${TOKEN_DIR}/token` : undefined,

@@ -3,6 +3,7 @@ import { ConfigError } from './config-error.ts';
 import type { OptionKey } from './options.ts';
 import { OPTIONS } from './options.ts';
 import type { Settings } from './settings.ts';
+import { parseSocketAddress } from './text-formats.ts';
 
 /** Throws ConfigError for options that are each right but can't go together. */
 export function refuseContradictions(settings: Settings): void {
@@ -32,7 +33,7 @@ export function secureDevelopment(settings: Settings, warnings: string[]): Setti
     );
     return { ...settings, values: { ...values, allowInsecureDev: false } };
   }
-  const listen = parseAddress(values.listen as string)!;
+  const listen = parseSocketAddress(values.listen as string)!;
   if (!isLoopback(listen, 0) && !isPrivate(listen)) {
     throw new ConfigError(
       `${name(settings, 'allowInsecureDev')}=1 lets anybody use the relay, so it needs ${name(settings, 'listen')} on loopback or on one private address, not ${values.listen as string}: write --listen 127.0.0.1:4000, or pin Master's key instead`,
@@ -43,7 +44,7 @@ export function secureDevelopment(settings: Settings, warnings: string[]): Setti
 
 function refusePublicBind(settings: Settings, key: 'listen' | 'healthListen', instead: string): void {
   const text = settings.values[key] as string;
-  if (settings.values.allowPublicBind === true || isLoopback(parseAddress(text)!, 0)) return;
+  if (settings.values.allowPublicBind === true || isLoopback(parseSocketAddress(text)!, 0)) return;
   const which = settings.origins.has(key)
     ? `${name(settings, key)} ${text}`
     : `--${OPTIONS[key].flag} ${text} (the default)`;
@@ -62,7 +63,7 @@ function refuseBoth(settings: Settings, one: OptionKey, other: OptionKey): void 
 /** An address of this machine alone is no use to peers elsewhere (design-relay 5). */
 function refuseUnreachableEndpoints(settings: Settings): void {
   const endpoints = (settings.values.advertise as readonly string[] | undefined) ?? [];
-  const listen = parseAddress(settings.values.listen as string)!;
+  const listen = parseSocketAddress(settings.values.listen as string)!;
   for (const endpoint of endpoints) {
     if (isLoopback(parseAddress(endpoint)!, 0) && !isLoopback(listen, 0)) {
       throw new ConfigError(

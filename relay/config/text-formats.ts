@@ -12,7 +12,7 @@ interface Format {
 /** What each kind of text must look like; ajv's custom formats and the second half of our messages. */
 export const TEXT_FORMATS: Readonly<Record<TextFormat, Format>> = {
   'socket-address': {
-    accepts: (text) => parseAddress(text) !== undefined,
+    accepts: (text) => parseSocketAddress(text) !== undefined,
     wanted: 'an IP address and a port, such as 127.0.0.1:4000 or [::]:4000',
   },
   endpoint: {
@@ -54,12 +54,21 @@ export const TEXT_FORMATS: Readonly<Record<TextFormat, Format>> = {
   },
 };
 
+/**
+ * As parseAddress, and with brackets around an IPv4 address too, as Go's net.SplitHostPort takes them: who writes
+ * `[$(POD_IP)]:4000` needn't know the family.
+ */
+export function parseSocketAddress(text: string): Int32Array | undefined {
+  return parseAddress(text.replace(/^\[([\d.]+)\]/, '$1'));
+}
+
 /** `ip:port` as the sockets want it. Only for what the `socket-address` format accepted. */
 export function toSocketAddress(text: string): SocketAddress {
-  const words = parseAddress(text)!;
-  const family = text.startsWith('[') ? 6 : 4;
+  const words = parseSocketAddress(text)!;
+  const host = /^\[(.*:.*)\]/.exec(text)?.[1];
+  const family = host === undefined ? 4 : 6;
   return {
-    host: family === 6 ? text.slice(1, text.lastIndexOf(']')) : formatIp(words, 0),
+    host: host ?? formatIp(words, 0),
     port: words[ADDRESS_PORT]!,
     family,
   };

@@ -33,6 +33,7 @@ const HEADERS_TIMEOUT_MS = 5000;
 /** Longer than the usual scrape intervals, so that Prometheus keeps its connection. */
 const KEEP_ALIVE_MS = 75_000;
 const CLOSE_WITHIN_MS = 2000;
+const NO_IPV6: ReadonlySet<string | undefined> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);
 
 /** Serves /health, /ready, /metrics and /metrics/prometheus. Throws ControlError (exit code 1) when it can't listen. */
 export async function startHealthServer(
@@ -52,14 +53,20 @@ export async function startHealthServer(
   );
   server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
   const connections = boundConnections(server);
-  server.listen(listen.port, listen.host);
   try {
-    await once(server, 'listening');
+    server.listen(listen.port, listen.host);
+    await once(server, 'listening').catch(async (error: NodeJS.ErrnoException) => {
+      // `[::]` means every address of this machine, and its kernel may have no IPv6.
+      if (listen.host !== '::' || !NO_IPV6.has(error.code)) throw error;
+      server.listen(listen.port, '0.0.0.0');
+      await once(server, 'listening');
+    });
   } catch (error) {
     throw new ControlError(listenFailure(listen, error as NodeJS.ErrnoException), 1);
   }
   const { address, port } = server.address() as AddressInfo;
-  return { address: { host: address, port, family: listen.family }, close: () => close(server, connections) };
+  const family = address.includes(':') ? 6 : 4;
+  return { address: { host: address, port, family }, close: () => close(server, connections) };
 }
 
 function createHealthApp(sources: MetricSources, log: ControlLog): Express {

@@ -67,6 +67,10 @@ suite('where the binaries come from', () => {
       assert.doesNotMatch(error.message, /\n/);
       return true;
     });
+    await assert.rejects(
+      findBinaries(['helm'], { env }),
+      /^BinaryUnavailableError: no helm here .*: install Go .*, or put helm 3\.18 .* on the PATH$/,
+    );
   });
 
   test('what is built is told, cached, and whole, and built once for all who ask at the same time', async () => {

@@ -300,6 +300,16 @@ test('contradictions', () => {
   );
 });
 
+test('brackets fit an address of either family, as the pod’s own may be', () => {
+  const open = { WAVRY_RELAY_ALLOW_PUBLIC_BIND: '1' };
+  const listenOf = (text: string): unknown => run(['--listen', text], open).config.listen;
+  assert.deepEqual(listenOf('[10.1.2.3]:4000'), { host: '10.1.2.3', port: 4000, family: 4 });
+  assert.deepEqual(listenOf('[fd00::7]:4000'), { host: 'fd00::7', port: 4000, family: 6 });
+  for (const wrong of ['[10.1.2]:4000', '[10.1.2.3:4000', '10.1.2.3]:4000', '[[10.1.2.3]]:4000', '[]:4000']) {
+    assert.match(refusal(['--listen', wrong], open), /write an IP address and a port/, wrong);
+  }
+});
+
 test('insecure development mode never on an address that strangers can reach, never beside a pinned key', () => {
   const insecure = { WAVRY_RELAY_ALLOW_INSECURE_DEV: '1', WAVRY_RELAY_ALLOW_PUBLIC_BIND: '1' };
   for (const listen of [

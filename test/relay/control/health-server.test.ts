@@ -268,6 +268,16 @@ test('fault 10: a busy health port is an error that names it, not another port',
   );
 });
 
+test('[::] answers on IPv4 too, whether the kernel has IPv6 or not', async (context) => {
+  const server = await startHealthServer(
+    { host: '::', port: 0, family: 6 },
+    servingRelay().sources,
+    () => {},
+  );
+  context.after(() => server.close());
+  assert.equal((await get(`http://127.0.0.1:${server.address.port}/health`)).status, 200);
+});
+
 test('closing ends idle keep-alive connections and those that never ask', async () => {
   const server = await startHealthServer(LOOPBACK, servingRelay().sources, () => {});
   const { port } = server.address;
