@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, afterEach, before, suite, test, type TestContext } from 'node:test';
+
+import type { KubeObject } from '../../../operator/kube/object.ts';
+import { Resources } from '../../../operator/kube/resource.ts';
+import { FaultProxy } from './fault-proxy.ts';
+import { fleetOf, IMAGES, OperatorCluster, ROOT } from './operator-cluster.ts';
+import { lease, OperatorProcess } from './operator-process.ts';
+import { until } from './until.ts';
+
+/** Renewed within 8 s, so that a busy machine doesn't take it away. */
+const LEASE = lease(10);
+
+suite('one operator of several leads', () => {
+  let operator: OperatorCluster;
+  const processes: OperatorProcess[] = [];
+  const proxies: FaultProxy[] = [];
+
+  before(async () => {
+    operator = await OperatorCluster.start({
+      nodes: 1,
+      images: { ...IMAGES, 'test/simulated': { simulated: true } },
+    });
+    await operator.cluster.kubectl(['apply', '-f', join(ROOT, 'crds/wavryrelays.wavry.dev.yaml')]);
+  });
+  afterEach((context) => {
+    // What the operators said is the first thing that one wants to know.
+    if (!(context as TestContext).passed)
+      for (const { log } of processes.slice(-2)) console.error(log.slice(-4000));
+  });
+  after(async () => {
+    await Promise.all(processes.map((process) => process.kill('SIGKILL')));
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await operator.stop();
+  });
+
+  /** An operator behind a proxy of its own, which sees what it writes. */
+  const start = async (namespace: string): Promise<{ process: OperatorProcess; proxy: FaultProxy }> => {
+    const proxy = await FaultProxy.start(operator.cluster.kubeconfig);
+    proxies.push(proxy);
+    const file = join(operator.cluster.directory, `proxy-${proxies.length}.kubeconfig`);
+    proxy.writeKubeconfig(file);
+    const args = [`--namespaces=${namespace}`, `--lease-namespace=${namespace}`, ...LEASE];
+    const process = new OperatorProcess(file, args);
+    processes.push(process);
+    return { process, proxy };
+  };
+  /** A fleet of relays that nothing stands behind: what is written of them is all that counts here. */
+  const make = async (namespace: string): Promise<void> => {
+    await operator.cluster.kubectl(['create', 'namespace', namespace]);
+    await operator.apply(fleetOf('fleet', { image: 'test/simulated:1' }, namespace));
+  };
+  const scale = (namespace: string, replicas: number): Promise<string> =>
+    operator.cluster.kubectl(['scale', 'wr/fleet', `--namespace=${namespace}`, `--replicas=${replicas}`]);
+  const relaysOf = (namespace: string, count: number): Promise<unknown> =>
+    until(`${count} relays in ${namespace}`, async () => {
+      const { metadata, status } = await operator.fleet('fleet', namespace);
+      const deployments = await operator.list(Resources.deployments, namespace);
+      return status?.observedGeneration === metadata.generation && deployments.length === count;
+    });
+  const holder = async (namespace: string): Promise<string> => {
+    const { spec } = await operator.client.get<KubeObject & { spec: { holderIdentity: string } }>(
+      Resources.leases,
+      namespace,
+      'wavry-relay-operator',
+    );
+    return spec.holderIdentity;
+  };
+
+  suite('side by side', { concurrency: 3 }, () => {
+    test('when it dies, the other goes on', async () => {
+      await make('dies');
+      const first = await start('dies');
+      await first.process.whenLeading();
+      const second = await start('dies');
+      await relaysOf('dies', 1);
+      assert.deepEqual(second.proxy.writes, [], 'the second writes nothing');
+      assert.equal(await first.process.kill(), 'SIGKILL');
+      await scale('dies', 2);
+      await second.process.whenLeading();
+      await relaysOf('dies', 2);
+    });
+
+    test('asked to end it gives the lease up, and the other needn’t wait for it', async () => {
+      await make('ends');
+      const first = await start('ends');
+      await first.process.whenLeading();
+      const held = await holder('ends');
+      await relaysOf('ends', 1);
+      assert.equal(await first.process.kill('SIGTERM'), 0);
+      assert.equal(await holder('ends'), '', 'given up before it ended');
+      const second = await start('ends');
+      await second.process.whenLeading();
+      assert.notEqual(await holder('ends'), held);
+    });
+
+    test('stopped and continued after another took over, it writes nothing and ends', async () => {
+      await make('stopped');
+      const first = await start('stopped');
+      await first.process.whenLeading();
+      const second = await start('stopped');
+      await scale('stopped', 3);
+      await relaysOf('stopped', 3);
+      first.process.signal('SIGSTOP');
+      // Work that it would take up first of all.
+      await scale('stopped', 4);
+      await second.process.whenLeading();
+      await relaysOf('stopped', 4);
+      const before = first.proxy.writes.length;
+      await scale('stopped', 5);
+      first.process.signal('SIGCONT');
+      assert.equal(await first.process.whenEnded(), 1);
+      assert.match(first.process.log, /stopping: the lease was lost/);
+      assert.deepEqual(first.proxy.writes.slice(before), []);
+      await relaysOf('stopped', 5);
+    });
+  });
+});
