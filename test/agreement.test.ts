@@ -7,8 +7,9 @@ import type { TestContext } from 'node:test';
 
 import { Annotation } from '../operator/api/meta.ts';
 import { spec as specType } from '../operator/api/spec.ts';
-import { MOST_ENDPOINTS } from '../operator/plan/endpoint.ts';
+import { readRefusals } from '../operator/fleet/counters-answer.ts';
 import { readHealthAnswer } from '../operator/fleet/health-answer.ts';
+import { MOST_ENDPOINTS } from '../operator/plan/endpoint.ts';
 import { healthPort, relayDeployment } from '../operator/specs/deployment.ts';
 import type { Fleet } from '../operator/specs/fleet.ts';
 import { masterKeys } from '../operator/specs/master-keys.ts';
@@ -22,9 +23,10 @@ import { ControlDirectory } from '../relay/control/control-directory.ts';
 import { MAX_ENDPOINTS, parseEndpoints } from '../relay/control/endpoints.ts';
 import { healthAnswer } from '../relay/control/health-answers.ts';
 import { MasterKeys } from '../relay/control/master-keys.ts';
-import { takeMoment } from '../relay/control/metrics.ts';
+import { metricsJson, takeMoment } from '../relay/control/metrics.ts';
 import type { RelayStatus } from '../relay/control/relay-status.ts';
 import { startingStatus } from '../relay/control/relay-status.ts';
+import { Counter } from '../relay/pipeline/counters.ts';
 import { servingRelay } from './relay/control/health-fixture.ts';
 import { LogLines } from './relay/control/log-lines.ts';
 import { waitUntil } from './relay/control/wait-until.ts';
@@ -326,9 +328,24 @@ for (const [name, change] of Object.entries(STATUSES)) {
       maxSessions: 100,
       endpoints: status.endpoints,
       notReadyReason: status.notReadyReason,
+      refusals: [],
     });
   });
 }
+
+test('the operator reads the refusals out of /metrics of a relay', () => {
+  const relay = servingRelay();
+  const cells = relay.sources.datapath()!.totals();
+  cells[Counter.overload_shed_packets] = 5;
+  cells[Counter.session_full_rejects] = 7;
+  const sources = {
+    ...relay.sources,
+    datapath: () => ({ ...relay.sources.datapath()!, totals: () => cells }),
+  };
+  assert.equal(readRefusals(JSON.stringify(metricsJson(takeMoment(sources)))), 12);
+  relay.running = false;
+  assert.equal(readRefusals(JSON.stringify(metricsJson(takeMoment(relay.sources)))), 0);
+});
 
 test('before the data path runs /health is an answer too', () => {
   const relay = servingRelay();

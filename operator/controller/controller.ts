@@ -113,6 +113,7 @@ export class Controller {
         nowMs: wallMs(),
         fieldManager,
         polls: poller.polls,
+        pollsComplete: poller.complete,
         master: masters.registry(fleet.spec),
         resolve: (hostname) => {
           hostnames.push(hostname);

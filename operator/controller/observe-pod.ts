@@ -6,7 +6,10 @@ export interface PodBody {
   readonly spec?: {
     readonly nodeName?: string;
     readonly hostNetwork?: boolean;
-    readonly containers?: readonly { readonly ports?: readonly PortBody[] }[];
+    readonly containers?: readonly {
+      readonly ports?: readonly PortBody[];
+      readonly args?: readonly string[];
+    }[];
   };
   readonly status?: {
     readonly phase?: string;
@@ -54,6 +57,7 @@ export function observePod(object: KubeObject): ObservedPod {
     waiting: waitingOf(status),
     restarts: container?.restartCount ?? 0,
     hostPort: hostPortOf(spec),
+    maxSessions: maxSessionsOf(spec),
   };
 }
 
@@ -90,6 +94,13 @@ function bounded(text: string | undefined): string {
 export function hostPortOf(pod: PodBody['spec']): number | undefined {
   const port = pod?.containers?.[0]?.ports?.find((entry) => entry.name === 'relay');
   return pod?.hostNetwork === true ? port?.containerPort : port?.hostPort;
+}
+
+function maxSessionsOf(pod: PodBody['spec']): number | undefined {
+  const flag = '--max-sessions=';
+  const text = pod?.containers?.[0]?.args?.find((argument) => argument.startsWith(flag));
+  const number = Number(text?.slice(flag.length) || Number.NaN);
+  return Number.isInteger(number) && number >= 0 ? number : undefined;
 }
 
 interface PortBody {

@@ -21,6 +21,7 @@ export interface Surroundings {
   readonly nowMs: number;
   readonly fieldManager: string;
   readonly polls: ReadonlyMap<string, Poll>;
+  readonly pollsComplete: boolean;
   readonly master: ReadonlyMap<string, MasterEntry> | undefined;
   /** Addresses of a load balancer's host name; empty while it doesn't resolve. */
   readonly resolve: (hostname: string) => readonly string[];
@@ -49,6 +50,7 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
         .map((node) => [node.metadata.name, remembered(seenNodes, node, () => observeNode(node))]),
     ),
     polls: around.polls,
+    pollsComplete: around.pollsComplete,
     endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolve),
     portsElsewhere: portsElsewhere(view, fleet.uid),
     master: around.master,

@@ -176,12 +176,12 @@ export async function startOperator(config: Config, log: Logger, version: string
   log.info(
     `watching ${config.namespaces.length === 0 ? 'all namespaces' : config.namespaces.join(', ')} of ${connection.server}`,
   );
-  poller.start();
   election?.start();
   const started = view.start().then(() => {
     if (stopping) return;
     synced = true;
     log.info('in sync');
+    poller.start();
     addAll();
   });
 

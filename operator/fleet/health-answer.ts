@@ -39,8 +39,12 @@ const isHealthAnswer = new Ajv({ strict: true, strictTypes: false }).compile<Hea
   },
 });
 
-/** A poll out of the text of an answer; throws an Error that names the field when it isn't one. A relay is untrusted. */
-export function readHealthAnswer(text: string, answeredMs: number): Poll {
+/**
+ * A poll out of the text of an answer; throws an Error that names the field when it isn't one. A relay is untrusted.
+ *
+ * @param refusals what is known of its counters, which `/health` doesn't tell
+ */
+export function readHealthAnswer(text: string, answeredMs: number, refusals: Poll['refusals'] = []): Poll {
   let answer: unknown;
   try {
     answer = JSON.parse(text);
@@ -64,6 +68,7 @@ export function readHealthAnswer(text: string, answeredMs: number): Poll {
     maxSessions: answer.max_sessions,
     endpoints: answer.endpoints,
     notReadyReason: answer.not_ready_reason ?? undefined,
+    refusals,
   };
 }
 
@@ -79,6 +84,7 @@ export function failedPoll(last: Poll | undefined, error: string): Poll {
     maxSessions: 0,
     endpoints: [],
     notReadyReason: undefined,
+    refusals: [],
     ...last,
     error,
   };

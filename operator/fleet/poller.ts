@@ -1,9 +1,11 @@
 import type { Poll } from '../plan/world.ts';
+import { withSample } from '../plan/counter-rate.ts';
+import { readRefusals } from './counters-answer.ts';
 import { failedPoll, readHealthAnswer } from './health-answer.ts';
-import type { HealthTransport, PollTarget } from './transport.ts';
+import type { PollTarget, RelayTransport } from './transport.ts';
 
 export interface PollerOptions {
-  readonly transport: HealthTransport;
+  readonly transport: RelayTransport;
   /** The relays there are now; asked at every round. */
   readonly targets: () => readonly PollTarget[];
   readonly wallMs: () => number;
@@ -18,6 +20,9 @@ export interface PollerOptions {
 /** Lanes for relays that don't answer: each question may take the whole time-out, and none of the others waits for it. */
 const LANES_FOR_SILENT = 16;
 
+/** Counters are asked for at every fifth question, or they would double the cost of all; see RATE_WINDOW_MS. */
+const COUNTERS_EVERY = 5;
+
 /** Asks every relay for its health again and again, and keeps what each said last, with its age. */
 export class Poller {
   readonly #options: PollerOptions;
@@ -25,7 +30,10 @@ export class Poller {
   readonly #stop = new AbortController();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #rounds = new Set<Promise<void>>();
+  /** How often each relay was asked, by the UID of its pod. */
+  readonly #asked = new Map<string, number>();
   #started = false;
+  #complete = false;
 
   constructor(options: PollerOptions) {
     this.#options = options;
@@ -36,11 +44,24 @@ export class Poller {
     return this.#polls;
   }
 
+  /** True once every relay that there was at the start has been asked. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** To be called when `targets` knows every relay that there is. */
   start(): void {
     if (this.#started || this.#stop.signal.aborted) return;
     this.#started = true;
     this.#turn((target) => this.#answers(target), this.#options.concurrency);
-    this.#turn((target) => !this.#answers(target), LANES_FOR_SILENT);
+    this.#turn(
+      (target) => !this.#answers(target),
+      LANES_FOR_SILENT,
+      () => {
+        // Nobody has answered before the first round, so it asks everybody.
+        this.#complete = true;
+      },
+    );
   }
 
   async stop(): Promise<void> {
@@ -54,12 +75,13 @@ export class Poller {
   }
 
   /** Rounds of one group of relays, an interval from start to start, or one after the other when they take longer. */
-  #turn(belongs: (target: PollTarget) => boolean, lanes: number): void {
+  #turn(belongs: (target: PollTarget) => boolean, lanes: number, whenDone?: () => void): void {
     const next = (): void => {
       const startedMs = performance.now();
       const round = this.#askAll(belongs, lanes).finally(() => {
         this.#rounds.delete(round);
         if (this.#stop.signal.aborted) return;
+        whenDone?.();
         this.#after(Math.max(10, this.#options.intervalMs - (performance.now() - startedMs)), next);
       });
       this.#rounds.add(round);
@@ -79,6 +101,7 @@ export class Poller {
     const all = this.#options.targets();
     const present = new Set(all.map((target) => target.uid));
     for (const uid of this.#polls.keys()) if (!present.has(uid)) this.#polls.delete(uid);
+    for (const uid of this.#asked.keys()) if (!present.has(uid)) this.#asked.delete(uid);
     const targets = all.filter(belongs);
     const lanes = Array.from({ length: Math.min(most, targets.length) }, async () => {
       for (let target = targets.pop(); target && !this.#stop.signal.aborted; target = targets.pop()) {
@@ -89,22 +112,53 @@ export class Poller {
   }
 
   async #ask(target: PollTarget): Promise<void> {
-    const { transport, timeoutMs, wallMs, onChange } = this.#options;
+    const { transport, timeoutMs, wallMs } = this.#options;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
     const last = this.#polls.get(target.uid);
-    let poll: Poll;
     try {
-      poll = readHealthAnswer(await transport(target, signal), wallMs());
+      const text = await transport(target, 'health', signal);
+      this.#take(target, readHealthAnswer(text, wallMs(), last?.refusals));
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      poll = failedPoll(last, error instanceof Error ? error.message : String(error));
+      this.#take(target, failedPoll(last, error instanceof Error ? error.message : String(error)));
+      return;
     }
+    await this.#askForCounters(target, signal);
+  }
+
+  #take(target: PollTarget, poll: Poll): void {
+    const last = this.#polls.get(target.uid);
     this.#polls.set(target.uid, poll);
-    if (!last || fingerprint(last) !== fingerprint(poll)) onChange(target);
+    if (!last || fingerprint(last) !== fingerprint(poll)) this.#options.onChange(target);
+  }
+
+  /** When it is time for them. A relay that keeps its counters to itself is healthy all the same. */
+  async #askForCounters(target: PollTarget, signal: AbortSignal): Promise<void> {
+    const asked = (this.#asked.get(target.uid) ?? -1) + 1;
+    this.#asked.set(target.uid, asked);
+    const samples = this.#polls.get(target.uid)?.refusals ?? [];
+    // A rate needs two samples: the second follows the first at once.
+    if (asked % COUNTERS_EVERY !== 0 && samples.length !== 1) return;
+    try {
+      const value = readRefusals(await this.#options.transport(target, 'metrics', signal));
+      const poll = this.#polls.get(target.uid);
+      if (!poll) return;
+      const refusals = withSample(samples, { atMs: this.#options.wallMs(), value });
+      this.#polls.set(target.uid, { ...poll, refusals });
+    } catch {
+      // The samples grow old, and the rate unknown.
+    }
   }
 }
 
 function fingerprint(poll: Poll): string {
-  const { answeredMs, error, totalSessions: _total, activeSessions: _active, ...rest } = poll;
+  const {
+    answeredMs,
+    error,
+    totalSessions: _total,
+    activeSessions: _active,
+    refusals: _refusals,
+    ...rest
+  } = poll;
   return JSON.stringify({ ...rest, answered: answeredMs > 0, failing: error !== undefined });
 }

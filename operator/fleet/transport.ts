@@ -13,27 +13,29 @@ export interface PollTarget {
   readonly port: number;
 }
 
-/** Fetches a relay's `/health`; resolves with its text whatever the status, as an unhealthy relay answers 500. */
-export type HealthTransport = (target: PollTarget, signal: AbortSignal) => Promise<string>;
+/** Fetches a page of a relay; resolves with its text whatever the status, as an unhealthy relay answers 500. */
+export type RelayTransport = (target: PollTarget, page: RelayPage, signal: AbortSignal) => Promise<string>;
+
+export type RelayPage = 'health' | 'metrics';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** Straight to the pod, over connections that are kept: the operator runs in the cluster. */
-export function directTransport(): { transport: HealthTransport; close: () => Promise<void> } {
+export function directTransport(): { transport: RelayTransport; close: () => Promise<void> } {
   const agent = new Agent({
     connections: 1,
     pipelining: 1,
     keepAliveTimeout: 30_000,
     connect: { timeout: 2000 },
   });
-  const transport: HealthTransport = async (target, signal) => {
+  const transport: RelayTransport = async (target, page, signal) => {
     const host = target.ip.includes(':') ? `[${target.ip}]` : target.ip;
-    const response = await request(`http://${host}:${target.port}/health`, { dispatcher: agent, signal });
+    const response = await request(`http://${host}:${target.port}/${page}`, { dispatcher: agent, signal });
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of response.body) {
       size += (chunk as Buffer).length;
-      if (size > MAX_ANSWER_BYTES) throw new Error('/health answered more than 64 KiB');
+      if (size > MAX_ANSWER_BYTES) throw new Error(`/${page} answered more than 64 KiB`);
       chunks.push(chunk as Buffer);
     }
     return Buffer.concat(chunks).toString('utf8');
@@ -42,13 +44,13 @@ export function directTransport(): { transport: HealthTransport; close: () => Pr
 }
 
 /** Through the API server's pod proxy: the operator runs outside the cluster. */
-export function proxyTransport(client: KubeClient): HealthTransport {
-  return async (target, signal) => {
+export function proxyTransport(client: KubeClient): RelayTransport {
+  return async (target, page, signal) => {
     const path = resourcePath(
       Resources.pods,
       target.namespace,
       `${target.name}:${target.port}`,
-      'proxy/health',
+      `proxy/${page}`,
     );
     const { status, text } = await client.text(path, { signal, maxBytes: MAX_ANSWER_BYTES });
     // 200 and 500 are the relay's own; the API server has others for a pod that it can't reach.

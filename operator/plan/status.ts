@@ -2,10 +2,11 @@ import { Label } from '../api/meta.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import { capacityOf } from '../specs/fleet.ts';
 import { conditions } from './conditions.ts';
+import { activeSessions } from './demand.ts';
 import { type EndpointDecision, endpointOf } from './endpoint.ts';
 import type { SizeDecision } from './fleet-size.ts';
 import { mismatchOf, relayStatus, troubleOf, type Trouble } from './relay-status.ts';
-import { leavingPods, type RelayView } from './relay-view.ts';
+import type { RelayView } from './relay-view.ts';
 import type { World } from './world.ts';
 
 /** What a plan has decided, as far as the status tells of it. */
@@ -45,8 +46,8 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
     readyReplicas: serving.length,
     drainingReplicas: relays.length - kept.length,
     selector: `${Label.fleet}=${fleet.name}`,
-    totalSessions: totalSessions(world, relays),
-    sessionCapacity: serving.reduce((sum, view) => sum + (view.poll?.maxSessions ?? capacity), 0),
+    ...totalSessions(world),
+    sessionCapacity: serving.reduce((sum, view) => sum + capacityOfRelay(view, capacity), 0),
     ...(size.outdated === 0 && serving.length >= fleet.spec.replicas
       ? { currentRevision: target }
       : before?.currentRevision === undefined
@@ -65,8 +66,15 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
   };
 }
 
-/** Demand (design-operator 5): draining and ending relays count too, those whose Deployment is gone included. */
-function totalSessions(world: World, relays: readonly RelayView[]): number {
-  const held = relays.reduce((sum, view) => sum + view.sessions, 0);
-  return leavingPods(world).reduce((sum, pod) => sum + (world.polls.get(pod.uid)?.totalSessions ?? 0), held);
+/** Demand, by the rule that the autoscaler's metric follows. While that is unknown, what was known last stays. */
+function totalSessions(world: World): Pick<WavryRelayStatus, 'totalSessions'> {
+  const demand = activeSessions(world);
+  const known = 'value' in demand ? demand.value : world.fleet.status?.totalSessions;
+  return known === undefined ? {} : { totalSessions: known };
+}
+
+/** What a relay says of itself, but no more than it was given. */
+function capacityOfRelay({ pod, poll }: RelayView, capacity: number): number {
+  const given = pod?.maxSessions ?? capacity;
+  return Math.min(poll?.maxSessions ?? given, given);
 }

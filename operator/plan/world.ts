@@ -15,6 +15,8 @@ export interface World {
   readonly nodes: ReadonlyMap<string, ObservedNode>;
   /** Latest poll of each pod, by pod UID; absent when it was never asked. */
   readonly polls: ReadonlyMap<string, Poll>;
+  /** True once this replica has asked, since its start, every relay that there was then. */
+  readonly pollsComplete: boolean;
   /** Services that give pods an address, by the UID of the pod they belong to. */
   readonly endpointServices: ReadonlyMap<string, ObservedService>;
   /** Host ports that relays of other fleets hold: how many each. */
@@ -83,6 +85,8 @@ export interface ObservedPod {
   readonly restarts: number;
   /** UDP port of the node that it takes; undefined when none. */
   readonly hostPort: number | undefined;
+  /** What its own arguments allow it to hold; undefined when they don't say. */
+  readonly maxSessions: number | undefined;
 }
 
 export interface ObservedNode {
@@ -106,6 +110,14 @@ export interface Poll {
   readonly maxSessions: number;
   readonly endpoints: readonly string[];
   readonly notReadyReason: string | undefined;
+  /** Sessions with a good lease that it refused, oldest sample first, over the last RATE_WINDOW_MS and one further. */
+  readonly refusals: readonly CounterSample[];
+}
+
+/** A counter of a relay as it stood at a time. */
+export interface CounterSample {
+  readonly atMs: number;
+  readonly value: number;
 }
 
 export interface ObservedService {

@@ -20,6 +20,15 @@ export interface Capacity {
   readonly maxThroughputMbps: number;
 }
 
+/** targetSessionUtilization of a fleet that isn't autoscaled: the default of spec.autoscaling. */
+const DEFAULT_UTILIZATION = 70;
+
+/** Sessions per relay that the fleet is held at: the AverageValue of its HorizontalPodAutoscaler (design-operator 5). */
+export function targetSessionsOf(spec: WavryRelaySpec): number {
+  const percent = spec.autoscaling?.targetSessionUtilization ?? DEFAULT_UTILIZATION;
+  return Math.max(1, Math.floor((capacityOf(spec).maxSessions * percent) / 100));
+}
+
 export function capacityOf(spec: WavryRelaySpec): Capacity {
   const profile = SIZE_PROFILES[spec.size];
   return {

@@ -79,6 +79,7 @@ export class ModelCluster {
       pods: [...this.relays.values()].flatMap((model) => model.pod ?? []),
       nodes: this.nodes,
       polls,
+      pollsComplete: true,
       endpointServices: new Map<string, ObservedService>(),
       portsElsewhere: new Map(),
       master: this.master,
@@ -190,6 +191,7 @@ export class ModelCluster {
           restarts: 0,
           scheduledMs: this.nowMs,
           hostPort: undefined,
+          maxSessions: 100,
         };
       }
       if (model.pod && this.nowMs >= model.registersAtMs && !this.master?.has(model.pod.uid)) {
@@ -258,6 +260,7 @@ export class ModelCluster {
       maxSessions: 100,
       endpoints: [],
       notReadyReason: registered ? undefined : 'not registered yet',
+      refusals: [],
     };
   }
 }

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, suite, test } from 'node:test';
+
+import { readRefusals } from '../../../operator/fleet/counters-answer.ts';
+import { Poller } from '../../../operator/fleet/poller.ts';
+import { directTransport, type PollTarget } from '../../../operator/fleet/transport.ts';
+import { increaseOf } from '../../../operator/plan/counter-rate.ts';
+import { until } from '../../e2e/operator/until.ts';
+
+const HEALTH = {
+  state: 'serving',
+  registered_with_master: true,
+  draining: false,
+  total_sessions: 3,
+  active_sessions: 2,
+  max_sessions: 10,
+  endpoints: ['192.0.2.1:4000'],
+};
+
+suite('the poller', () => {
+  let server: Server;
+  let refused = 0;
+  let counters: (response: ServerResponse) => void;
+  const asked = { health: 0, metrics: 0 };
+
+  before(async () => {
+    server = createServer((request, response) => {
+      if (request.url === '/health') {
+        asked.health += 1;
+        response.end(JSON.stringify(HEALTH));
+      } else {
+        asked.metrics += 1;
+        counters(response);
+      }
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  });
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+
+  const pollerOf = (targets: () => readonly PollTarget[]): { poller: Poller; stop: () => Promise<void> } => {
+    const direct = directTransport();
+    const poller = new Poller({
+      transport: direct.transport,
+      targets,
+      wallMs: Date.now,
+      intervalMs: 20,
+      timeoutMs: 500,
+      concurrency: 4,
+      onChange: () => {},
+    });
+    return {
+      poller,
+      stop: async () => {
+        await poller.stop();
+        await direct.close();
+      },
+    };
+  };
+  const target = (uid: string, port: number): PollTarget => ({
+    uid,
+    fleet: 'default/games',
+    namespace: 'default',
+    name: uid,
+    ip: '127.0.0.1',
+    port,
+  });
+  const here = (): PollTarget => target('here', (server.address() as AddressInfo).port);
+
+  test('has asked everybody once, those that are silent included, before it says so', async () => {
+    counters = (response) => void response.end('{}');
+    const { poller, stop } = pollerOf(() => [here(), target('nobody', 1)]);
+    assert.equal(poller.complete, false);
+    poller.start();
+    await until('the first round', () => poller.complete);
+    assert.equal(poller.polls.get('here')?.totalSessions, 3);
+    assert.match(poller.polls.get('nobody')?.error ?? '', /ECONNREFUSED/);
+    await stop();
+  });
+
+  test('reads the counters at every fifth question only, and makes a rate of them', async () => {
+    refused = 0;
+    counters = (response) => {
+      refused += 10;
+      response.end(JSON.stringify({ overload_shed_packets: refused, session_full_rejects: 1, other: 'x' }));
+    };
+    Object.assign(asked, { health: 0, metrics: 0 });
+    const { poller, stop } = pollerOf(() => [here()]);
+    poller.start();
+    await until('some rounds', () => asked.health > 30);
+    const poll = poller.polls.get('here')!;
+    assert.ok((increaseOf(poll.refusals, Date.now())?.perSecond ?? 0) > 0);
+    assert.ok(asked.metrics <= asked.health / 5 + 3, `${asked.metrics} of ${asked.health}`);
+    await stop();
+  });
+
+  for (const [name, answer] of Object.entries({
+    'answers nonsense': (response: ServerResponse): void => void response.end('{"overload_shed_packets":-1}'),
+    'never ends': (response: ServerResponse): void => void response.write('{'),
+  })) {
+    test(`a relay whose /metrics ${name} is healthy all the same`, async () => {
+      counters = answer;
+      const { poller, stop } = pollerOf(() => [here()]);
+      poller.start();
+      await until('a poll', () => poller.polls.get('here')?.state === 'serving');
+      assert.deepEqual(poller.polls.get('here')?.refusals, []);
+      await stop();
+    });
+  }
+});
+
+test('counters are whole numbers, or no answer at all', () => {
+  assert.equal(readRefusals('{"overload_shed_packets":2,"session_full_rejects":3,"more":{}}'), 5);
+  for (const text of [
+    '',
+    'null',
+    '[]',
+    '{"overload_shed_packets":2}',
+    '{"overload_shed_packets":"2","session_full_rejects":3}',
+    '{"overload_shed_packets":1e999,"session_full_rejects":3}',
+    '{"overload_shed_packets":1.5,"session_full_rejects":3}',
+  ]) {
+    assert.throws(() => readRefusals(text), /\/metrics answered/, text);
+  }
+});
