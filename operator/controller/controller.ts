@@ -7,6 +7,7 @@ import { isNamespaceTerminating, isStatus } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { resourceOfKind } from '../kube/resource.ts';
 import { updateState } from '../master/admin-client.ts';
+import type { MetricsApi } from '../plan/metrics-api.ts';
 import { plan } from '../plan/plan.ts';
 import { unreadableStatus } from '../plan/unreadable.ts';
 import type { Failure, MasterCall, ObservedFleet, ObservedObject, Plan } from '../plan/world.ts';
@@ -36,6 +37,8 @@ export interface ControllerOptions {
   readonly masters: MasterWatch;
   readonly resolver: Resolver;
   readonly announcer: Announcer;
+  /** Whether autoscalers get what this operator measures. */
+  readonly metricsApi: () => MetricsApi;
   readonly fieldManager: string;
   readonly defaultImage: string;
   readonly maxConcurrentRollouts: number;
@@ -114,6 +117,7 @@ export class Controller {
         fieldManager,
         polls: poller.polls,
         pollsComplete: poller.complete,
+        metricsApi: this.#options.metricsApi(),
         master: masters.registry(fleet.spec),
         resolve: (hostname) => {
           hostnames.push(hostname);

@@ -1,6 +1,7 @@
 import type { WavryRelaySpec } from '../api/spec.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { KubeObject } from '../kube/object.ts';
+import type { MetricsApi } from '../plan/metrics-api.ts';
 import type {
   Failure,
   MasterEntry,
@@ -22,6 +23,7 @@ export interface Surroundings {
   readonly fieldManager: string;
   readonly polls: ReadonlyMap<string, Poll>;
   readonly pollsComplete: boolean;
+  readonly metricsApi: MetricsApi;
   readonly master: ReadonlyMap<string, MasterEntry> | undefined;
   /** Addresses of a load balancer's host name; empty while it doesn't resolve. */
   readonly resolve: (hostname: string) => readonly string[];
@@ -51,6 +53,7 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
     ),
     polls: around.polls,
     pollsComplete: around.pollsComplete,
+    metricsApi: around.metricsApi,
     endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolve),
     portsElsewhere: portsElsewhere(view, fleet.uid),
     master: around.master,

@@ -96,6 +96,7 @@ export async function startOperator(config: Config, log: Logger, version: string
     masters,
     resolver,
     announcer: new Announcer(events, (level, message, fields) => void log.log(level, message, fields)),
+    metricsApi: () => ({ state: 'off', message: 'this operator serves no custom metrics' }),
     fieldManager: MANAGED_BY,
     defaultImage: config.relayImage,
     maxConcurrentRollouts: config.maxConcurrentRollouts,

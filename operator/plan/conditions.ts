@@ -146,6 +146,10 @@ function autoscaling(world: World): Judgement {
       message: `spec.replicas is ${replicas}, outside ${bounds.minReplicas} to ${bounds.maxReplicas} of spec.autoscaling`,
     };
   }
+  const { state, message } = world.metricsApi;
+  if (state === 'foreign') {
+    return { type: 'Autoscaling', status: 'False', reason: 'ForeignMetricsAPI', message };
+  }
   return {
     type: 'Autoscaling',
     status: 'False',

@@ -2,6 +2,7 @@ import type { DrainReason } from '../api/meta.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { AppliedObject } from '../specs/object.ts';
 import type { Fleet } from '../specs/fleet.ts';
+import type { MetricsApi } from './metrics-api.ts';
 
 /**
  * What the operator sees of one WavryRelay, gathered from informer stores and polls: plain values, so that the same
@@ -17,6 +18,8 @@ export interface World {
   readonly polls: ReadonlyMap<string, Poll>;
   /** True once this replica has asked, since its start, every relay that there was then. */
   readonly pollsComplete: boolean;
+  /** Whether autoscalers get what the operator measures. */
+  readonly metricsApi: MetricsApi;
   /** Services that give pods an address, by the UID of the pod they belong to. */
   readonly endpointServices: ReadonlyMap<string, ObservedService>;
   /** Host ports that relays of other fleets hold: how many each. */

@@ -80,6 +80,7 @@ export class ModelCluster {
       nodes: this.nodes,
       polls,
       pollsComplete: true,
+      metricsApi: { state: 'ours', message: '' },
       endpointServices: new Map<string, ObservedService>(),
       portsElsewhere: new Map(),
       master: this.master,
