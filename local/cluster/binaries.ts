@@ -12,7 +12,10 @@ export type BinaryName =
   | 'kube-controller-manager'
   | 'kube-scheduler'
   | 'kubectl'
-  | 'helm';
+  | 'helm'
+  | 'prometheus'
+  | 'prometheus-operator'
+  | 'prometheus-config-reloader';
 
 /** What `findBinaries` is doing about one binary; `building` is repeated about once a second. */
 export interface BinaryProgress {
@@ -72,6 +75,8 @@ const HELM_KUBERNETES = ['chartutil', 'lint/rules']
   .map((name) => `helm.sh/helm/v3/pkg/${name}.k8sVersion`)
   .map((prefix) => `-X ${prefix}Major=1 -X ${prefix}Minor=37`)
   .join(' ');
+const PROMETHEUS = '3.16.0';
+const PROMETHEUS_OPERATOR = '0.85.0';
 const VERSION = 'k8s.io/component-base/version';
 const KUBERNETES_FLAGS = `-s -w -X ${VERSION}.gitVersion=${KUBERNETES} -X ${VERSION}.gitMajor=1 -X ${VERSION}.gitMinor=36 -X ${VERSION}.gitTreeState=clean`;
 
@@ -82,6 +87,8 @@ interface Recipe {
   module: string;
   package: string;
   ldflags: string;
+  /** Build tags, separated by commas. */
+  tags?: string;
   /** Arguments that make it print its version, and what that must look like. */
   version: string[];
   suits: RegExp;
@@ -97,6 +104,15 @@ const kubernetes = (name: string): Recipe => ({
   ldflags: KUBERNETES_FLAGS,
   version: ['--version'],
   suits: /^Kubernetes v1\.36\./m,
+});
+
+const prometheusOperator = (name: string, program: string): Recipe => ({
+  instead: `put ${name} of Prometheus Operator ${PROMETHEUS_OPERATOR} on the PATH`,
+  module: join(TOOLS, 'prometheus-operator'),
+  package: `github.com/prometheus-operator/prometheus-operator/cmd/${program}`,
+  ldflags: `-s -w -X github.com/prometheus/common/version.Version=${PROMETHEUS_OPERATOR}`,
+  version: ['--version'],
+  suits: /version 0\.(8[5-9]|9\d)\./,
 });
 
 const RECIPES: Record<BinaryName, Recipe> = {
@@ -125,6 +141,21 @@ const RECIPES: Record<BinaryName, Recipe> = {
     version: ['version', '--short'],
     suits: /^v3\.(1[89]|2\d)\./m,
   },
+  // Debian's is of version 2 and without Kubernetes discovery.
+  prometheus: {
+    instead: 'put Prometheus 3 (https://prometheus.io/download) on the PATH',
+    module: join(TOOLS, 'prometheus'),
+    package: 'github.com/prometheus/prometheus/cmd/prometheus',
+    ldflags: `-s -w -X github.com/prometheus/common/version.Version=${PROMETHEUS}`,
+    tags: 'remove_all_sd,enable_kubernetes_sd',
+    version: ['--version'],
+    suits: /^prometheus, version 3\./m,
+  },
+  'prometheus-operator': prometheusOperator('prometheus-operator', 'operator'),
+  'prometheus-config-reloader': prometheusOperator(
+    'prometheus-config-reloader',
+    'prometheus-config-reloader',
+  ),
 };
 
 async function findPresent(name: BinaryName, env: NodeJS.ProcessEnv): Promise<string | undefined> {
@@ -162,6 +193,7 @@ function cacheFolder(recipe: Recipe, env: NodeJS.ProcessEnv): string {
   const hash = createHash('sha256');
   for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(recipe.module, file)));
   hash.update(`${recipe.ldflags}\0${process.platform}\0${process.arch}`);
+  if (recipe.tags !== undefined) hash.update(`\0${recipe.tags}`);
   const base = env['XDG_CACHE_HOME'] || join(env['HOME'] || homedir(), '.cache');
   return join(base, 'wavryrelay', hash.digest('hex').slice(0, 16));
 }
@@ -204,7 +236,7 @@ async function build(
 const SCRIPT = `
 set -e
 if [ ! -x "$1" ]; then
-  nice -n 10 go build -mod=readonly -trimpath -buildvcs=false -ldflags "$2" -o "$1.building" "$3"
+  nice -n 10 go build -mod=readonly -trimpath -buildvcs=false -ldflags "$2" -tags "$4" -o "$1.building" "$3"
   mv "$1.building" "$1"
 fi`;
 
@@ -218,7 +250,17 @@ async function goBuild(
   // A process group of its own, so that an abort reaches the compilers too.
   const child = spawn(
     'flock',
-    [`${target}.lock`, 'sh', '-c', SCRIPT, 'build', target, recipe.ldflags, recipe.package],
+    [
+      `${target}.lock`,
+      'sh',
+      '-c',
+      SCRIPT,
+      'build',
+      target,
+      recipe.ldflags,
+      recipe.package,
+      recipe.tags ?? '',
+    ],
     {
       cwd: recipe.module,
       env: { ...env, CGO_ENABLED: '0', GOVCS: '*:off', GOWORK: 'off' },

@@ -80,7 +80,12 @@ const monitoring = z
       .describe(
         'Whether to make a PrometheusRule with the alerts. When absent, where the Prometheus Operator is installed; true says that it has to be.',
       ),
-    dashboard: z.boolean().default(false).describe('Makes a ConfigMap with the Grafana dashboard.'),
+    dashboard: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether to make a ConfigMap with a Grafana dashboard of this fleet, labelled grafana_dashboard: "1", which the sidecar of Grafana’s charts picks up.',
+      ),
     labels: z
       .record(z.string(), z.string().max(63))
       .meta({ maxProperties: 16 })

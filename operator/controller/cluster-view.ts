@@ -27,10 +27,14 @@ const FLEET_KINDS = [
   Resources.podDisruptionBudgets,
   Resources.networkPolicies,
   Resources.serviceMonitors,
+  Resources.prometheusRules,
 ] as const;
 
 /** Kinds whose CRD a cluster may lack. */
-const OPTIONAL: ReadonlySet<Resource> = new Set<Resource>([Resources.serviceMonitors]);
+const OPTIONAL: ReadonlySet<Resource> = new Set<Resource>([
+  Resources.serviceMonitors,
+  Resources.prometheusRules,
+]);
 
 /** Stores of everything the operator looks at, kept true by reflectors. */
 export class ClusterView {

@@ -1,7 +1,11 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+import { readSpec } from '../api/read-spec.ts';
+import type { WavryRelaySpec } from '../api/spec.ts';
 import type { RelayStatus, WavryRelayStatus } from '../api/status.ts';
+import type { KubeObject } from '../kube/object.ts';
 import type { WorkQueue } from '../kube/work-queue.ts';
+import { capacityOf } from '../specs/fleet.ts';
 
 /** The operator's metrics, with the names of controller-runtime and client-go where they have one. */
 export interface OperatorMetrics {
@@ -23,6 +27,8 @@ export interface MetricSources {
   readonly queue: () => Pick<WorkQueue, 'depth' | 'runningMs'>;
   /** The latest status of each fleet, by `namespace/name`. */
   readonly statuses: ReadonlyMap<string, WavryRelayStatus>;
+  /** The fleets there are, worked on or not. */
+  readonly fleets: () => readonly KubeObject[];
 }
 
 const STATES: readonly RelayStatus['state'][] = [
@@ -48,6 +54,7 @@ export function operatorMetrics(sources: MetricSources): OperatorMetrics {
   );
   queueGauges(sources, registry);
   fleetGauges(sources, registry);
+  specGauges(sources, registry);
   const registers = [registry];
   const metrics = {
     registry,
@@ -168,6 +175,69 @@ function fleetGauges(sources: MetricSources, registry: Registry): void {
       for (const { type, status } of conditions ?? []) set({ ...labels, type, status }, 1);
     },
   );
+  fleetGauge(
+    'wavry_operator_relay_drain_start_timestamp_seconds',
+    'When a relay began to drain, in Unix seconds; of draining relays only',
+    ['relay'],
+    (set, labels, { relays }) => {
+      for (const { name, drainingSince } of relays ?? []) {
+        if (drainingSince !== undefined) set({ ...labels, relay: name }, Date.parse(drainingSince) / 1000);
+      }
+    },
+  );
+}
+
+/** What is asked for; by the leader only too, so that each fleet is there once. */
+function specGauges({ fleets, leading }: MetricSources, registry: Registry): void {
+  const specGauge = (
+    name: string,
+    help: string,
+    further: readonly string[],
+    fill: (set: SetGauge, labels: Labels, spec: WavryRelaySpec) => void,
+  ): void =>
+    gauge(registry, name, help, ['namespace', 'fleet', ...further], (set) => {
+      if (!leading()) return;
+      for (const object of fleets()) {
+        const { name: fleet, namespace = '' } = object.metadata;
+        const spec = specOf(object);
+        if (spec) fill(set, { namespace, fleet }, spec);
+      }
+    });
+  specGauge(
+    'wavry_operator_fleet_spec_replicas',
+    'Relays that a WavryRelay asks for',
+    [],
+    (set, labels, { replicas }) => set(labels, replicas),
+  );
+  specGauge(
+    'wavry_operator_fleet_autoscaling_bound',
+    'minReplicas and maxReplicas of a WavryRelay that is autoscaled',
+    ['bound'],
+    (set, labels, { autoscaling }) => {
+      if (!autoscaling) return;
+      set({ ...labels, bound: 'min' }, autoscaling.minReplicas);
+      set({ ...labels, bound: 'max' }, autoscaling.maxReplicas);
+    },
+  );
+  specGauge(
+    'wavry_operator_fleet_autoscaling_target_sessions',
+    'Sessions per relay that autoscaling holds a WavryRelay at',
+    [],
+    (set, labels, spec) => {
+      if (!spec.autoscaling) return;
+      const share = spec.autoscaling.targetSessionUtilization / 100;
+      set(labels, capacityOf(spec).maxSessions * share);
+    },
+  );
+}
+
+/** Stores hand out the same object until it changes. */
+const specs = new WeakMap<KubeObject, { readonly spec: WavryRelaySpec | undefined }>();
+
+function specOf(object: KubeObject): WavryRelaySpec | undefined {
+  const known = specs.get(object) ?? { spec: readSpec(object['spec']).spec };
+  specs.set(object, known);
+  return known.spec;
 }
 
 type Labels = Readonly<Record<string, string>>;

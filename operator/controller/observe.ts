@@ -169,6 +169,7 @@ function ownership(view: ClusterView, key: string, uid: string): Map<string, Obs
     'PodDisruptionBudget',
     'NetworkPolicy',
     'ServiceMonitor',
+    'PrometheusRule',
     'Service',
   ]) {
     for (const object of view.ofFleet(key, kind)) {

@@ -50,6 +50,7 @@ export async function startOperator(config: Config, log: Logger, version: string
     leading,
     queue: () => queue,
     statuses,
+    fleets: () => view.fleets.list(),
   });
   const userAgent = `wavry-relay-operator/${version}`;
   const onAnswer = (method: string, status: number): void =>

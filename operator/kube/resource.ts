@@ -21,6 +21,7 @@ export const Resources = {
   nodes: resource('', 'v1', 'nodes', 'Node', false),
   podDisruptionBudgets: resource('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),
   pods: resource('', 'v1', 'pods', 'Pod'),
+  prometheusRules: resource('monitoring.coreos.com', 'v1', 'prometheusrules', 'PrometheusRule'),
   secrets: resource('', 'v1', 'secrets', 'Secret'),
   serviceAccounts: resource('', 'v1', 'serviceaccounts', 'ServiceAccount'),
   serviceMonitors: resource('monitoring.coreos.com', 'v1', 'servicemonitors', 'ServiceMonitor'),

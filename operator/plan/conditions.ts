@@ -1,5 +1,6 @@
 import type { Condition } from '../api/status.ts';
 import type { SizeDecision } from './fleet-size.ts';
+import { MONITORING } from './monitoring.ts';
 import type { RelayView } from './relay-view.ts';
 import type { Trouble } from './relay-status.ts';
 import type { World } from './world.ts';
@@ -161,13 +162,15 @@ function autoscaling(world: World): Judgement {
 function degraded(world: World, { faults }: Judged): Judgement {
   const first = faults[0];
   if (first) return { type: 'Degraded', status: 'True', reason: first.reason, message: distinct(faults) };
-  if (world.fleet.spec.monitoring.serviceMonitor !== false && world.unknownKinds.has('ServiceMonitor')) {
+  const missing = MONITORING.filter(
+    ({ kind, field }) => world.fleet.spec.monitoring[field] !== false && world.unknownKinds.has(kind),
+  ).map(({ kind }) => kind);
+  if (missing.length > 0) {
     return {
       type: 'Degraded',
       status: 'False',
       reason: 'MonitoringUnavailable',
-      message:
-        'this cluster has no ServiceMonitor, so none is made: the relays are scraped once the Prometheus Operator is installed',
+      message: `this cluster has no ${missing.join(' and no ')}, so none is made: the relays are scraped once the Prometheus Operator is installed`,
     };
   }
   return { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'nothing stands in the way' };

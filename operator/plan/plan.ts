@@ -2,11 +2,13 @@ import { durationSeconds } from '../api/duration.ts';
 import { DATA_PORT, relayDeployment } from '../specs/deployment.ts';
 import { endpointService } from '../specs/endpoint-service.ts';
 import { masterKeys } from '../specs/master-keys.ts';
+import { dashboard } from '../specs/dashboard.ts';
 import { metricsService } from '../specs/metrics-service.ts';
-import { relayName, relayOrdinal } from '../specs/names.ts';
+import { masterKeysName, relayName, relayOrdinal } from '../specs/names.ts';
 import { networkPolicy } from '../specs/network-policy.ts';
 import type { AppliedObject } from '../specs/object.ts';
 import { podDisruptionBudget } from '../specs/pod-disruption-budget.ts';
+import { prometheusRule } from '../specs/prometheus-rule.ts';
 import { revisionOf } from '../specs/revision.ts';
 import { serviceAccount } from '../specs/service-account.ts';
 import { serviceMonitor } from '../specs/service-monitor.ts';
@@ -23,6 +25,7 @@ import {
 import { type EndpointDecision, endpointOf } from './endpoint.ts';
 import { decideSize } from './fleet-size.ts';
 import { withoutForeign } from './foreign.ts';
+import { MONITORING } from './monitoring.ts';
 import { allocatePorts } from './ports.ts';
 import type { Trouble } from './relay-status.ts';
 import {
@@ -130,11 +133,11 @@ export function plan(world: World): Plan {
       message: `${field} means nothing to this version of the operator and has no effect: upgrade the operator, or remove it`,
     })),
   );
-  if (fleet.spec.monitoring.serviceMonitor === true && world.unknownKinds.has('ServiceMonitor')) {
+  for (const { kind, field } of MONITORING) {
+    if (fleet.spec.monitoring[field] !== true || !world.unknownKinds.has(kind)) continue;
     faults.push({
       reason: 'MonitoringUnavailable',
-      message:
-        'this cluster has no ServiceMonitor: install the Prometheus Operator, or leave spec.monitoring.serviceMonitor out',
+      message: `this cluster has no ${kind}: install the Prometheus Operator, or leave spec.monitoring.${field} out`,
     });
   }
 
@@ -161,6 +164,8 @@ function fleetObjects(world: World): AppliedObject[] {
     podDisruptionBudget(fleet),
     networkPolicy(fleet),
     world.unknownKinds.has('ServiceMonitor') ? undefined : serviceMonitor(fleet),
+    world.unknownKinds.has('PrometheusRule') ? undefined : prometheusRule(fleet),
+    dashboard(fleet),
   ];
   return objects.filter((object) => object !== undefined);
 }
@@ -168,17 +173,18 @@ function fleetObjects(world: World): AppliedObject[] {
 /** Objects of the fleet that its spec no longer asks for. Relays of an older revision may still mount their keys. */
 function unwanted(world: World, wanted: readonly AppliedObject[], outdated: number): Deletion[] {
   const kept = new Set(wanted.map((object) => `${object.kind}/${object.metadata.name}`));
-  return OPTIONAL_OBJECTS.filter(({ kind }) => kind !== 'ConfigMap' || outdated === 0).flatMap(
-    ({ apiVersion, kind }) =>
-      [...world.owned]
-        .filter(([key, object]) => key.startsWith(`${kind}/`) && object.ours && !kept.has(key))
-        .map(([key, { uid }]) => ({ apiVersion, kind, name: key.slice(kind.length + 1), uid })),
+  if (outdated > 0) kept.add(`ConfigMap/${masterKeysName(world.fleet.name)}`);
+  return OPTIONAL_OBJECTS.flatMap(({ apiVersion, kind }) =>
+    [...world.owned]
+      .filter(([key, object]) => key.startsWith(`${kind}/`) && object.ours && !kept.has(key))
+      .map(([key, { uid }]) => ({ apiVersion, kind, name: key.slice(kind.length + 1), uid })),
   );
 }
 
 const OPTIONAL_OBJECTS = [
   { apiVersion: 'v1', kind: 'ConfigMap' },
   { apiVersion: 'monitoring.coreos.com/v1', kind: 'ServiceMonitor' },
+  { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' },
 ] as const;
 
 /** Further relays with the lowest free ordinals, so that planning the same world twice cannot make two of one. */

@@ -21,6 +21,10 @@ export function metricsServiceName(fleet: string): string {
   return `${fleet}-metrics`;
 }
 
+export function dashboardName(fleet: string): string {
+  return `${fleet}-dashboard`;
+}
+
 /** The one name of everything else a fleet has once: ServiceAccount, PodDisruptionBudget, NetworkPolicy, HPA … */
 export function fleetObjectName(fleet: string): string {
   return `${fleet}-relay`;

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { stringify } from 'yaml';
 
 import { spec as specType } from '../../../operator/api/spec.ts';
+import { dashboard } from '../../../operator/specs/dashboard.ts';
 import { relayDeployment } from '../../../operator/specs/deployment.ts';
 import { endpointService } from '../../../operator/specs/endpoint-service.ts';
 import type { Fleet } from '../../../operator/specs/fleet.ts';
@@ -14,6 +15,7 @@ import { metricsService } from '../../../operator/specs/metrics-service.ts';
 import { relayName, relayOrdinal } from '../../../operator/specs/names.ts';
 import { networkPolicy } from '../../../operator/specs/network-policy.ts';
 import { podDisruptionBudget } from '../../../operator/specs/pod-disruption-budget.ts';
+import { prometheusRule } from '../../../operator/specs/prometheus-rule.ts';
 import { revisionOf } from '../../../operator/specs/revision.ts';
 import { serviceAccount } from '../../../operator/specs/service-account.ts';
 import { serviceMonitor } from '../../../operator/specs/service-monitor.ts';
@@ -62,11 +64,17 @@ const fleets: Record<string, Record<string, unknown>> = {
     },
     monitoring: { labels: { release: 'prometheus' } },
   },
-  'node-port': { master: { url: 'https://master.example.com' }, exposure: { type: 'NodePort' } },
+  'node-port': {
+    master: { url: 'https://master.example.com' },
+    exposure: { type: 'NodePort' },
+    monitoring: { serviceMonitor: false, prometheusRule: false },
+  },
   'pod-ip': {
     size: 'Small',
     master: { url: 'http://master:8080', allowInsecureDev: true },
     exposure: { type: 'PodIP' },
+    autoscaling: { minReplicas: 2, maxReplicas: 8 },
+    monitoring: { dashboard: true },
   },
 };
 
@@ -85,6 +93,8 @@ for (const [name, spec] of Object.entries(fleets)) {
       }),
       metricsService(fleet),
       serviceMonitor(fleet),
+      prometheusRule(fleet),
+      dashboard(fleet),
       podDisruptionBudget(fleet),
       networkPolicy(fleet),
     ].filter((object) => object !== undefined);
