@@ -12,7 +12,7 @@ export const autoscaling = cel(
       95,
     ).default(70),
     behavior: podFragment(
-      'Replaces the scaling behaviour of the HorizontalPodAutoscaler (autoscaling/v2, spec.behavior). The default scales up at once and down after ten quiet minutes.',
+      'Scaling behaviour of the HorizontalPodAutoscaler (autoscaling/v2, spec.behavior): scaleUp, scaleDown or both. One that is left out keeps its default: up at once, by half or two relays in 30 s; down after ten quiet minutes, by a tenth or one relay a minute.',
     ).optional(),
   }),
   {

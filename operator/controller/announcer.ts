@@ -15,6 +15,11 @@ const PASSING_REASONS = new Set([
   'EndpointsPending',
   'EndpointMismatch',
   'EarlierFleetLeaving',
+  // The autoscaler mends the first at its next look, learns of a new kind within half a minute, and finds no metric until
+  // the relays were asked.
+  'OutOfBounds',
+  'FailedGetScale',
+  'FailedGetObjectMetric',
 ]);
 
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -72,8 +77,8 @@ export function newsAtMs(status: WavryRelayStatus, nowMs: number): number | unde
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
-function isTrouble({ type, status }: Condition): boolean {
-  if (type === 'Autoscaling') return false;
+function isTrouble({ type, status, reason }: Condition): boolean {
+  if (type === 'Autoscaling') return status === 'False' && reason !== 'NotConfigured';
   return type === 'Degraded' ? status === 'True' : status === 'False';
 }
 

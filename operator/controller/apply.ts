@@ -13,7 +13,7 @@ import type {
   Restoration,
 } from '../plan/world.ts';
 import type { AppliedObject } from '../specs/object.ts';
-import { isControlledBy, isEarlier, ownerText } from './cluster-view.ts';
+import { isControlledBy, isEarlier, ownerText } from './ownership.ts';
 import { explainFailure } from './failure.ts';
 
 /** Relays made at the same time: a fleet of a thousand must not take minutes, nor fill the API server's queue. */

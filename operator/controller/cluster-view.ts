@@ -4,6 +4,7 @@ import type { KubeObject } from '../kube/object.ts';
 import { Reflector } from '../kube/reflector.ts';
 import { type Resource, Resources } from '../kube/resource.ts';
 import { Store } from '../kube/store.ts';
+import { AutoscalerIndex } from './autoscaler-index.ts';
 
 export interface ClusterViewOptions {
   readonly client: KubeClient;
@@ -25,15 +26,24 @@ const FLEET_KINDS = [
   Resources.serviceAccounts,
   Resources.configMaps,
   Resources.podDisruptionBudgets,
+  Resources.horizontalPodAutoscalers,
   Resources.networkPolicies,
   Resources.serviceMonitors,
   Resources.prometheusRules,
+  Resources.scaledObjects,
 ] as const;
+
+/** Kinds that target a fleet, whoever made them: all of a namespace are looked at. */
+const AUTOSCALERS: ReadonlySet<Resource> = new Set<Resource>([
+  Resources.horizontalPodAutoscalers,
+  Resources.scaledObjects,
+]);
 
 /** Kinds whose CRD a cluster may lack. */
 const OPTIONAL: ReadonlySet<Resource> = new Set<Resource>([
   Resources.serviceMonitors,
   Resources.prometheusRules,
+  Resources.scaledObjects,
 ]);
 
 /** Stores of everything the operator looks at, kept true by reflectors. */
@@ -45,19 +55,24 @@ export class ClusterView {
   readonly #missing = new Set<string>();
   /** Objects by `namespace/name`, by kind and fleet. */
   readonly #byFleet = new Map<string, Map<string, KubeObject>>();
+  readonly #autoscalers: AutoscalerIndex;
   readonly #options: ClusterViewOptions;
   #unsynced = 0;
   #ready: (() => void) | undefined;
 
   constructor(options: ClusterViewOptions) {
     this.#options = options;
+    this.#autoscalers = new AutoscalerIndex(options.onFleet);
     this.fleets.onChange((key) => options.onFleet(key));
     this.nodes.onChange((_, node, previous) => {
       if (!node || !previous || nodeFacts(node) !== nodeFacts(previous)) options.onNodes();
     });
     for (const resource of FLEET_KINDS) {
       const store = new Store<KubeObject>();
-      store.onChange((key, object, previous) => this.#index(resource.kind, key, object, previous));
+      store.onChange((key, object, previous) => {
+        if (AUTOSCALERS.has(resource)) this.#autoscalers.changed(resource.kind, key, object, previous);
+        this.#index(resource, key, object, previous);
+      });
       this.#byKind.set(resource.kind, store);
     }
   }
@@ -70,6 +85,11 @@ export class ClusterView {
   /** Objects of one kind that carry the label of a fleet. */
   ofFleet(fleetKey: string, kind: string): KubeObject[] {
     return [...(this.#byFleet.get(`${kind} ${fleetKey}`)?.values() ?? [])];
+  }
+
+  /** Autoscalers that target a fleet, those of others included. */
+  autoscalersOf(fleetKey: string): { readonly kind: string; readonly object: KubeObject }[] {
+    return this.#autoscalers.of(fleetKey);
   }
 
   ofKind(kind: string): KubeObject[] {
@@ -91,8 +111,10 @@ export class ClusterView {
     this.#byKind.get(kind)?.remove(object);
   }
 
+  /** An object that carries the label of a fleet. */
   find(kind: string, namespace: string, name: string): KubeObject | undefined {
-    return this.#byKind.get(kind)?.get(namespace, name);
+    const object = this.#byKind.get(kind)?.get(namespace, name);
+    return object?.metadata.labels?.[Label.fleet] === undefined ? undefined : object;
   }
 
   /** Starts watching; resolves when every store holds its first list. */
@@ -101,7 +123,8 @@ export class ClusterView {
     for (const namespace of scopes) {
       this.#watch(Resources.wavryRelays, this.fleets, namespace, undefined);
       for (const resource of FLEET_KINDS) {
-        this.#watch(resource, this.#byKind.get(resource.kind)!, namespace, Label.fleet);
+        const label = AUTOSCALERS.has(resource) ? undefined : Label.fleet;
+        this.#watch(resource, this.#byKind.get(resource.kind)!, namespace, label);
       }
     }
     this.#watch(Resources.nodes, this.nodes, undefined, undefined);
@@ -166,43 +189,26 @@ export class ClusterView {
     }
   }
 
-  #index(kind: string, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {
+  #index(
+    resource: Resource,
+    key: string,
+    object: KubeObject | undefined,
+    previous: KubeObject | undefined,
+  ): void {
     for (const side of [previous, object]) {
       const fleet = side?.metadata.labels?.[Label.fleet];
       if (!side || fleet === undefined) continue;
       const fleetKey = `${side.metadata.namespace}/${fleet}`;
-      const place = `${kind} ${fleetKey}`;
+      const place = `${resource.kind} ${fleetKey}`;
       const objects = this.#byFleet.get(place) ?? new Map<string, KubeObject>();
       if (side === object) objects.set(key, side);
       else objects.delete(key);
       if (objects.size === 0) this.#byFleet.delete(place);
       else this.#byFleet.set(place, objects);
-      this.#options.onFleet(fleetKey);
+      // What of an autoscaler matters is told by its own index.
+      if (!AUTOSCALERS.has(resource) || !object || !previous) this.#options.onFleet(fleetKey);
     }
   }
-}
-
-/** True when this WavryRelay controls the object. */
-export function isControlledBy(object: KubeObject, uid: string): boolean {
-  return (object.metadata.ownerReferences ?? []).some(
-    (owner) => owner.controller === true && owner.uid === uid,
-  );
-}
-
-/** True when a fleet of this name, but another one, controls the object. */
-export function isEarlier(object: KubeObject, fleetKey: string, uid: string): boolean {
-  const owner = (object.metadata.ownerReferences ?? []).find((reference) => reference.controller === true);
-  return (
-    owner?.kind === KIND && owner.uid !== uid && `${object.metadata.namespace}/${owner.name}` === fleetKey
-  );
-}
-
-export function ownerText(object: KubeObject): string {
-  const owner = (object.metadata.ownerReferences ?? []).find((reference) => reference.controller === true);
-  if (owner)
-    return owner.kind === KIND ? `another ${KIND} named ${owner.name}` : `${owner.kind} ${owner.name}`;
-  const manager = object.metadata.labels?.['app.kubernetes.io/managed-by'];
-  return manager === undefined ? 'somebody else (it has no owner)' : `somebody else (managed by ${manager})`;
 }
 
 /** Whether it is the pod of that relay's Deployment, by way of a ReplicaSet: anybody can write our labels on a pod. */

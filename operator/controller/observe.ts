@@ -13,9 +13,11 @@ import type {
   Poll,
   World,
 } from '../plan/world.ts';
-import { type ClusterView, isControlledBy, isEarlier, isRelayPod, ownerText } from './cluster-view.ts';
+import { type ClusterView, isRelayPod } from './cluster-view.ts';
+import { observeAutoscaler } from './observe-autoscaler.ts';
 import { hostPortOf, observePod, type PodBody } from './observe-pod.ts';
 import { observeRelay } from './observe-relay.ts';
+import { isControlledBy, isEarlier, ownerText } from './ownership.ts';
 
 /** What is known beside the stores. */
 export interface Surroundings {
@@ -62,6 +64,9 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
     failures: around.failures,
     unknownFields: around.unknownFields,
     referenceProblems: around.referenceProblems,
+    autoscalers: view
+      .autoscalersOf(key)
+      .map(({ kind, object }) => observeAutoscaler(object, kind, fleet.uid)),
     mayRollOut: around.mayRollOut,
   };
 }
@@ -167,6 +172,7 @@ function ownership(view: ClusterView, key: string, uid: string): Map<string, Obs
     'ServiceAccount',
     'ConfigMap',
     'PodDisruptionBudget',
+    'HorizontalPodAutoscaler',
     'NetworkPolicy',
     'ServiceMonitor',
     'PrometheusRule',

@@ -23,9 +23,15 @@ export interface EventRecorderOptions {
   readonly retryMs?: number;
 }
 
-/** As client-go's EventCorrelator: 25 events of one object at once, then one every five minutes. */
-const BURST = 25;
-const REFILL_MS = 300_000;
+/**
+ * Events of one object and reason at once, and how often a further one. Warnings as in client-go's EventCorrelator, which
+ * counts all reasons together: here what repeats itself must not hide the rest. Every step of a rollout of a large fleet
+ * is an event of that fleet.
+ */
+const LIMITS = {
+  Normal: { burst: 200, refillMs: 10_000 },
+  Warning: { burst: 25, refillMs: 300_000 },
+} as const;
 /** Objects whose events are remembered, for counting repetitions. */
 const MOST_REMEMBERED = 4096;
 /** client-go's EventBroadcaster: so often while the API server gives no answer, and so many may wait meanwhile. */
@@ -52,7 +58,8 @@ export class EventRecorder {
 
   /** Never throws and never waits: an event that can't be written is told to onProblem. */
   record(subject: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string): void {
-    if (this.#waiting >= MOST_WAITING || !this.#mayWrite(`${subject.namespace}/${subject.uid}`)) return;
+    if (this.#waiting >= MOST_WAITING) return;
+    if (!this.#mayWrite(`${subject.namespace}/${subject.uid}/${reason}`, type)) return;
     this.#waiting += 1;
     this.#queue = this.#queue.then(async () => {
       try {
@@ -140,10 +147,11 @@ export class EventRecorder {
     this.#remembered.set(key, { name, count: 1 });
   }
 
-  #mayWrite(key: string): boolean {
+  #mayWrite(key: string, type: 'Normal' | 'Warning'): boolean {
+    const { burst, refillMs } = LIMITS[type];
     const now = this.#options.wallMs();
-    const bucket = this.#buckets.get(key) ?? { tokens: BURST, atMs: now };
-    bucket.tokens = Math.min(BURST, bucket.tokens + Math.max(0, now - bucket.atMs) / REFILL_MS);
+    const bucket = this.#buckets.get(key) ?? { tokens: burst, atMs: now };
+    bucket.tokens = Math.min(burst, bucket.tokens + Math.max(0, now - bucket.atMs) / refillMs);
     bucket.atMs = now;
     if (this.#buckets.size >= MOST_REMEMBERED && !this.#buckets.has(key)) {
       this.#buckets.delete(this.#buckets.keys().next().value!);

@@ -1,4 +1,5 @@
 import type { Condition } from '../api/status.ts';
+import { autoscaling } from './autoscaling.ts';
 import type { SizeDecision } from './fleet-size.ts';
 import { MONITORING } from './monitoring.ts';
 import type { RelayView } from './relay-view.ts';
@@ -19,18 +20,21 @@ type Judgement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 /** Ready, Progressing, Autoscaling and Degraded; a transition time changes only with its status. */
 export function conditions(world: World, judged: Judged): Condition[] {
   const before = new Map(world.fleet.status?.conditions?.map((condition) => [condition.type, condition]));
-  return [ready(world, judged), progressing(world, judged), autoscaling(world), degraded(world, judged)].map(
-    (judgement) => {
-      const last = before.get(judgement.type);
-      return {
-        ...judgement,
-        message: judgement.message.slice(0, 4096),
-        observedGeneration: world.fleet.generation,
-        lastTransitionTime:
-          last?.status === judgement.status ? last.lastTransitionTime : new Date(world.nowMs).toISOString(),
-      };
-    },
-  );
+  return [
+    ready(world, judged),
+    progressing(world, judged),
+    autoscaling(world, judged.troubles),
+    degraded(world, judged),
+  ].map((judgement) => {
+    const last = before.get(judgement.type);
+    return {
+      ...judgement,
+      message: judgement.message.slice(0, 4096),
+      observedGeneration: world.fleet.generation,
+      lastTransitionTime:
+        last?.status === judgement.status ? last.lastTransitionTime : new Date(world.nowMs).toISOString(),
+    };
+  });
 }
 
 function ready(world: World, { relays, troubles }: Judged): Judgement {
@@ -125,37 +129,6 @@ function progressing(world: World, { size, troubles, relays }: Judged): Judgemen
     status: 'True',
     reason: 'UpToDate',
     message: 'every relay runs the revision that the spec asks for',
-  };
-}
-
-function autoscaling(world: World): Judgement {
-  const bounds = world.fleet.spec.autoscaling;
-  if (!bounds) {
-    return {
-      type: 'Autoscaling',
-      status: 'False',
-      reason: 'NotConfigured',
-      message: 'spec.autoscaling is not set; spec.replicas is yours, or that of an autoscaler of your own',
-    };
-  }
-  const { replicas } = world.fleet.spec;
-  if (replicas < bounds.minReplicas || replicas > bounds.maxReplicas) {
-    return {
-      type: 'Autoscaling',
-      status: 'False',
-      reason: 'OutOfBounds',
-      message: `spec.replicas is ${replicas}, outside ${bounds.minReplicas} to ${bounds.maxReplicas} of spec.autoscaling`,
-    };
-  }
-  const { state, message } = world.metricsApi;
-  if (state === 'foreign') {
-    return { type: 'Autoscaling', status: 'False', reason: 'ForeignMetricsAPI', message };
-  }
-  return {
-    type: 'Autoscaling',
-    status: 'False',
-    reason: 'NotAvailable',
-    message: `this release makes no HorizontalPodAutoscaler yet: run one of your own on this resource, between ${bounds.minReplicas} and ${bounds.maxReplicas} relays`,
   };
 }
 

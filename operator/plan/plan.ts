@@ -12,6 +12,7 @@ import { prometheusRule } from '../specs/prometheus-rule.ts';
 import { revisionOf } from '../specs/revision.ts';
 import { serviceAccount } from '../specs/service-account.ts';
 import { serviceMonitor } from '../specs/service-monitor.ts';
+import { wantedAutoscaler } from './autoscaling.ts';
 import {
   deletionOf,
   drainDeadlineMs,
@@ -163,6 +164,7 @@ function fleetObjects(world: World): AppliedObject[] {
     metricsService(fleet),
     podDisruptionBudget(fleet),
     networkPolicy(fleet),
+    wantedAutoscaler(world),
     world.unknownKinds.has('ServiceMonitor') ? undefined : serviceMonitor(fleet),
     world.unknownKinds.has('PrometheusRule') ? undefined : prometheusRule(fleet),
     dashboard(fleet),
@@ -183,6 +185,7 @@ function unwanted(world: World, wanted: readonly AppliedObject[], outdated: numb
 
 const OPTIONAL_OBJECTS = [
   { apiVersion: 'v1', kind: 'ConfigMap' },
+  { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
   { apiVersion: 'monitoring.coreos.com/v1', kind: 'ServiceMonitor' },
   { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' },
 ] as const;

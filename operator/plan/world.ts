@@ -36,6 +36,8 @@ export interface World {
   readonly unknownFields: readonly string[];
   /** Problems with Secrets and ConfigMaps that the spec refers to. */
   readonly referenceProblems: readonly string[];
+  /** Autoscalers that target this resource: the operator's own and those of others. */
+  readonly autoscalers: readonly ObservedAutoscaler[];
   /** Whether this resource may start moving relays to a new revision now (--max-concurrent-rollouts). */
   readonly mayRollOut: boolean;
 }
@@ -152,6 +154,24 @@ export interface ObservedObject {
   /** True when its controller is a WavryRelay of the same name that is gone. */
   readonly earlier: boolean;
   readonly ownerText: string;
+}
+
+/** A HorizontalPodAutoscaler, or a ScaledObject of KEDA. What others wrote in it is untrusted. */
+export interface ObservedAutoscaler {
+  readonly kind: string;
+  readonly name: string;
+  /** Ours, of an earlier WavryRelay of this name, or of somebody else. */
+  readonly by: 'us' | 'an earlier fleet' | 'another';
+  /** Its own controller, `kind/name`: KEDA makes a HorizontalPodAutoscaler for each ScaledObject. */
+  readonly madeFor: string | undefined;
+  readonly conditions: readonly AutoscalerCondition[];
+}
+
+export interface AutoscalerCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
 }
 
 /** What should be done, in the order of these fields. */

@@ -4,6 +4,7 @@ import { Annotation, type DrainReason, Label } from '../../../operator/api/meta.
 import { plan } from '../../../operator/plan/plan.ts';
 import type {
   MasterEntry,
+  ObservedAutoscaler,
   ObservedNode,
   ObservedPod,
   ObservedRelay,
@@ -34,6 +35,7 @@ export class ModelCluster {
   readonly nodes = new Map<string, ObservedNode>();
   readonly lost: string[] = [];
   master: Map<string, MasterEntry> | undefined = new Map();
+  autoscalers: ObservedAutoscaler[] = [];
   /** Image names whose relays never register. */
   broken = new Set<string>();
   /** How long a kubelet takes to bring a pod's annotations to its relay. */
@@ -89,6 +91,7 @@ export class ModelCluster {
       failures: new Map(),
       unknownFields: [],
       referenceProblems: [],
+      autoscalers: this.autoscalers,
       mayRollOut: true,
     };
   }

@@ -10,6 +10,7 @@ import { dashboard } from '../../../operator/specs/dashboard.ts';
 import { relayDeployment } from '../../../operator/specs/deployment.ts';
 import { endpointService } from '../../../operator/specs/endpoint-service.ts';
 import type { Fleet } from '../../../operator/specs/fleet.ts';
+import { horizontalPodAutoscaler } from '../../../operator/specs/horizontal-pod-autoscaler.ts';
 import { masterKeys } from '../../../operator/specs/master-keys.ts';
 import { metricsService } from '../../../operator/specs/metrics-service.ts';
 import { relayName, relayOrdinal } from '../../../operator/specs/names.ts';
@@ -76,6 +77,19 @@ const fleets: Record<string, Record<string, unknown>> = {
     autoscaling: { minReplicas: 2, maxReplicas: 8 },
     monitoring: { dashboard: true },
   },
+  autoscaled: {
+    master: { url: 'https://master.example.com' },
+    autoscaling: { minReplicas: 2, maxReplicas: 20 },
+  },
+  'autoscaled-by-hand': {
+    master: { url: 'https://master.example.com' },
+    limits: { maxSessions: 10 },
+    autoscaling: {
+      maxReplicas: 8,
+      targetSessionUtilization: 75,
+      behavior: { scaleDown: { stabilizationWindowSeconds: 15 } },
+    },
+  },
 };
 
 for (const [name, spec] of Object.entries(fleets)) {
@@ -97,6 +111,7 @@ for (const [name, spec] of Object.entries(fleets)) {
       dashboard(fleet),
       podDisruptionBudget(fleet),
       networkPolicy(fleet),
+      horizontalPodAutoscaler(fleet),
     ].filter((object) => object !== undefined);
     const text = objects
       .map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }))
