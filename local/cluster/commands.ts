@@ -7,6 +7,7 @@ const PACKAGES = {
   sh: 'dash',
   env: 'coreutils',
   chroot: 'coreutils',
+  sleep: 'coreutils',
   mount: 'mount',
   umount: 'mount',
   unshare: 'util-linux',

@@ -71,6 +71,9 @@ function podSpec(fleet: Fleet, relay: RelayPlacement): Record<string, unknown> {
     serviceAccountName: pod?.serviceAccountName ?? fleetObjectName(fleet.name),
     automountServiceAccountToken: false,
     enableServiceLinks: false,
+    // Process 1 of a container ignores a SIGTERM that it doesn't handle yet (pid_namespaces(7)): a relay that is deleted
+    // while it starts would stay for its whole grace period.
+    shareProcessNamespace: true,
     // 30 s beyond the relay's own drain timeout, so that it ends by itself and says so.
     terminationGracePeriodSeconds: Math.ceil(durationSeconds(drain.timeout)) + 30,
     ...(onHost

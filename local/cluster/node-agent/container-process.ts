@@ -15,6 +15,8 @@ export interface ProcessSpec {
   hostname: string;
   /** File of the network namespace to run in. */
   network: string;
+  /** Whether it is process 1, or another one is, as in a pod with shareProcessNamespace. */
+  ownInit: boolean;
   mounts: readonly Mount[];
   /** Whether /tmp is read-only too. */
   readOnlyRoot: boolean;
@@ -24,8 +26,8 @@ export interface ProcessSpec {
 
 /**
  * A container: a local process in namespaces of its own (mount, PID, UTS, IPC) and its pod's network. It is process 1
- * there, as in a real container, so a signal it doesn't handle is ignored but for SIGKILL, and all its children end
- * with it. Not enforced: CPU and memory limits, users, groups and capabilities (it runs as the cluster's user).
+ * there, as in a real container, so a signal it doesn't handle is ignored but for SIGKILL; with shareProcessNamespace it
+ * isn't (though each container still has a namespace to itself). All its children end with it. Not enforced: CPU and memory limits, users, groups and capabilities (it runs as the cluster's user).
  */
 export class ContainerProcess {
   /** Resolves with its exit code, 128 + number for a signal. */
@@ -107,7 +109,7 @@ export class ContainerProcess {
  * process, as soon as it has a /proc of its own.
  */
 function prepareScript(spec: ProcessSpec, root: RootFileSystem, commands: Commands): string {
-  const { mount, unshare, sh, chroot, env, hostname } = commands;
+  const { mount, unshare, sh, chroot, env, hostname, sleep } = commands;
   const temporary = quote(`${root.path}/tmp`);
   const { covers, points } = root.arrange(
     spec.mounts.map(({ target, source }) => ({ target, isFolder: isFolder(source) })),
@@ -141,12 +143,19 @@ function prepareScript(spec: ProcessSpec, root: RootFileSystem, commands: Comman
     `${mount} -t proc proc ${quote(`${root.path}/proc`)}`,
     `exec ${chroot} ${quote(root.path)} ${env} ${clean} -C ${quote(spec.workingDir)} "$@"`,
   ];
-  const watch = [
-    `${sh} -ec ${quote(become.join('\n'))} container "$@" 3>&- &`,
-    'echo $! >&3',
-    'exec 3>&-',
-    'wait $!',
-  ];
+  const run = [`${sh} -ec ${quote(become.join('\n'))} container "$@" 3>&- &`, 'echo $! >&3', 'exec 3>&-'];
+  // The first process of a PID namespace is its process 1, and all others end with it.
+  const watch = spec.ownInit
+    ? [...run, 'wait $!']
+    : [
+        `${sleep} infinity >/dev/null 2>&1 3>&- &`,
+        'init=$!',
+        ...run,
+        'code=0',
+        'wait $! || code=$?',
+        'kill -KILL "$init"',
+        'exit "$code"',
+      ];
   lines.push(`exec ${unshare} --pid ${sh} -c ${quote(watch.join('\n'))} container "$@"`);
   return lines.join('\n');
 }

@@ -46,6 +46,7 @@ export async function processSpec(
     hostname,
     workingDir: container.workingDir ?? definition.workingDir ?? '/',
     network,
+    ownInit: pod.spec.shareProcessNamespace !== true,
     readOnlyRoot: container.securityContext?.readOnlyRootFilesystem ?? false,
   };
 }

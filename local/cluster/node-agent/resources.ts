@@ -39,6 +39,7 @@ export interface PodSpec {
   terminationGracePeriodSeconds?: number;
   serviceAccountName?: string;
   hostNetwork?: boolean;
+  shareProcessNamespace?: boolean;
   hostname?: string;
   hostAliases?: { ip: string; hostnames?: string[] }[];
   readinessGates?: { conditionType: string }[];

@@ -288,6 +288,23 @@ suite('pods on a local cluster', () => {
     assert.doesNotMatch(await processes(cluster), /sleep 1234/);
   });
 
+  test('only process 1 ignores a SIGTERM that it does not handle', async () => {
+    const deaf = { command: ['sh', '-c', 'while :; do sleep 4321; done'] };
+    const spec = { terminationGracePeriodSeconds: 600 };
+    await apply(
+      cluster,
+      appPod('init', deaf, spec),
+      appPod('shared', deaf, { ...spec, shareProcessNamespace: true }),
+    );
+    for (const name of ['init', 'shared'])
+      await cluster.kubectl(['wait', `pod/${name}`, '--for=condition=Ready', '--timeout=60s']);
+    await cluster.kubectl(['delete', 'pod', 'init', 'shared', '--wait=false']);
+    await cluster.kubectl(['wait', 'pod/shared', '--for=delete', '--timeout=60s']);
+    assert.equal((await getPod(cluster, 'init')).status?.phase, 'Running');
+    await cluster.kubectl(['delete', 'pod', 'init', '--grace-period=1']);
+    assert.doesNotMatch(await processes(cluster), /sleep 4321/);
+  });
+
   test('a container that fails is restarted with growing pauses', async () => {
     await apply(cluster, appPod('crasher', { command: ['sh', '-c', 'echo oops; exit 3'] }));
     const status = await until('CrashLoopBackOff', async () => {
