@@ -73,12 +73,17 @@ export function containerEnvironment(
 /** `command` and `args` of a container over those of its image, with `$(NAME)` replaced. */
 export function containerCommand(
   container: Container,
-  image: { command: readonly string[]; args?: readonly string[] },
+  image: {
+    command: readonly string[];
+    args?: readonly string[];
+    programs?: Readonly<Record<string, string>>;
+  },
   environment: Readonly<Record<string, string>>,
 ): string[] {
   const command = container.command?.length ? container.command : image.command;
   const args = container.args?.length ? container.args : container.command?.length ? [] : (image.args ?? []);
-  return [...command, ...args].map((part) => expand(part, environment));
+  const [program, ...rest] = [...command, ...args].map((part) => expand(part, environment));
+  return program === undefined ? [] : [image.programs?.[program] ?? program, ...rest];
 }
 
 type OptionalRef = { name: string; optional?: boolean };

@@ -12,6 +12,8 @@ export type ImageDefinition =
       args?: readonly string[];
       env?: Readonly<Record<string, string>>;
       workingDir?: string;
+      /** Where programs of the image are on this machine, by the path that a container's `command` calls them by. */
+      programs?: Readonly<Record<string, string>>;
     }
   | { simulated: true };
 

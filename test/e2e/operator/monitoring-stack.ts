@@ -1,0 +1,205 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { findBinaries } from '../../../local/cluster/binaries.ts';
+import type { ImageMap } from '../../../local/cluster/node-agent/images.ts';
+import { type OperatorCluster, ROOT } from './operator-cluster.ts';
+import { until } from './until.ts';
+
+const NAMESPACE = 'monitoring';
+const PROMETHEUS = 'quay.io/prometheus/prometheus';
+const OPERATOR = 'quay.io/prometheus-operator/prometheus-operator';
+const RELOADER = 'quay.io/prometheus-operator/prometheus-config-reloader';
+const MODULE = 'github.com/prometheus-operator/prometheus-operator';
+
+/** One element of the answer to an instant query: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries */
+export interface Sample {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: readonly [number, string];
+}
+
+export interface Target {
+  readonly health: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly lastError: string;
+}
+
+export interface LoadedRule {
+  readonly name: string;
+  readonly type: 'alerting' | 'recording';
+  readonly health: string;
+  readonly lastError?: string;
+}
+
+export interface RuleGroup {
+  readonly name: string;
+  readonly rules: readonly LoadedRule[];
+}
+
+export interface ActiveAlert {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly state: string;
+}
+
+/** The real programs, as what stands in for their images. */
+export async function monitoringImages(): Promise<ImageMap> {
+  const found = await findBinaries(['prometheus-operator', 'prometheus-config-reloader', 'prometheus']);
+  return {
+    [PROMETHEUS]: { command: [found.prometheus] },
+    [OPERATOR]: { command: [found['prometheus-operator']] },
+    [RELOADER]: {
+      command: [found['prometheus-config-reloader']],
+      programs: { '/bin/prometheus-config-reloader': found['prometheus-config-reloader'] },
+    },
+  };
+}
+
+/** The Prometheus Operator and one Prometheus that takes every ServiceMonitor and PrometheusRule, as people have them. */
+export class MonitoringStack {
+  readonly #cluster: OperatorCluster;
+  #url = '';
+
+  constructor(cluster: OperatorCluster) {
+    this.#cluster = cluster;
+  }
+
+  /** CRDs first: what comes with the operator's chart needs them. */
+  async installCrds(): Promise<void> {
+    const { stdout } = await promisify(execFile)('go', ['mod', 'download', '-json', MODULE], {
+      cwd: join(ROOT, 'local/tools/prometheus-operator'),
+      env: { ...process.env, GOWORK: 'off' },
+    });
+    const { Dir } = JSON.parse(stdout) as { Dir: string };
+    // Server-side, as they are too large for the annotation of a client's apply.
+    await this.#cluster.cluster.kubectl([
+      'apply',
+      '--server-side',
+      `--filename=${join(Dir, 'example/prometheus-operator-crd')}`,
+    ]);
+    await this.#cluster.cluster.kubectl([
+      'wait',
+      '--for=condition=Established',
+      '--timeout=60s',
+      'crd/prometheuses.monitoring.coreos.com',
+      'crd/servicemonitors.monitoring.coreos.com',
+      'crd/prometheusrules.monitoring.coreos.com',
+    ]);
+  }
+
+  async start(): Promise<void> {
+    await this.#cluster.apply(...prometheusOperator(), ...prometheus());
+    await until('Prometheus answers', async () => {
+      const pods = await this.#cluster.cluster.kubectl([
+        'get',
+        'pods',
+        `--namespace=${NAMESPACE}`,
+        '--selector=app.kubernetes.io/name=prometheus',
+        '--output=jsonpath={.items[*].status.podIP}',
+      ]);
+      if (pods === '') throw new Error('it has no pod yet');
+      this.#url = `http://${pods}:9090`;
+      return this.#cluster.fetch(`${this.#url}/-/ready`);
+    });
+  }
+
+  async targets(): Promise<Target[]> {
+    return (await this.#get<{ activeTargets: Target[] }>('targets?state=active')).activeTargets;
+  }
+
+  async rules(): Promise<RuleGroup[]> {
+    return (await this.#get<{ groups: RuleGroup[] }>('rules')).groups;
+  }
+
+  async alerts(): Promise<ActiveAlert[]> {
+    return (await this.#get<{ alerts: ActiveAlert[] }>('alerts')).alerts;
+  }
+
+  async query(expr: string): Promise<Sample[]> {
+    return (await this.#get<{ result: Sample[] }>(`query?query=${encodeURIComponent(expr)}`)).result;
+  }
+
+  async #get<T>(path: string): Promise<T> {
+    return (JSON.parse(await this.#cluster.fetch(`${this.#url}/api/v1/${path}`)) as { data: T }).data;
+  }
+}
+
+function prometheusOperator(): object[] {
+  const metadata = { name: 'prometheus-operator', namespace: NAMESPACE };
+  const labels = { 'app.kubernetes.io/name': 'prometheus-operator' };
+  return [
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    // What rights it needs is its own affair, not what is proven here.
+    bindingTo('prometheus-operator', 'cluster-admin'),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata,
+      spec: {
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels },
+          spec: {
+            serviceAccountName: 'prometheus-operator',
+            containers: [
+              {
+                name: 'prometheus-operator',
+                image: `${OPERATOR}:v0.85.0`,
+                args: [`--prometheus-config-reloader=${RELOADER}:v0.85.0`],
+              },
+            ],
+          },
+        },
+      },
+    },
+  ];
+}
+
+function prometheus(): object[] {
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'prometheus', namespace: NAMESPACE } },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRole',
+      metadata: { name: 'prometheus' },
+      rules: [
+        {
+          apiGroups: [''],
+          resources: ['nodes', 'services', 'endpoints', 'pods'],
+          verbs: ['get', 'list', 'watch'],
+        },
+        { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
+      ],
+    },
+    bindingTo('prometheus', 'prometheus'),
+    {
+      apiVersion: 'monitoring.coreos.com/v1',
+      kind: 'Prometheus',
+      metadata: { name: 'all', namespace: NAMESPACE },
+      spec: {
+        image: `${PROMETHEUS}:v3.16.0`,
+        version: 'v3.5.0',
+        replicas: 1,
+        serviceAccountName: 'prometheus',
+        evaluationInterval: '5s',
+        resources: { requests: { memory: '100Mi' } },
+        serviceMonitorSelector: {},
+        serviceMonitorNamespaceSelector: {},
+        ruleSelector: {},
+        ruleNamespaceSelector: {},
+      },
+    },
+  ];
+}
+
+function bindingTo(account: string, role: string): object {
+  return {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: account },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+    subjects: [{ kind: 'ServiceAccount', name: account, namespace: NAMESPACE }],
+  };
+}
