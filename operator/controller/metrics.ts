@@ -5,7 +5,7 @@ import type { WavryRelaySpec } from '../api/spec.ts';
 import type { RelayStatus, WavryRelayStatus } from '../api/status.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { WorkQueue } from '../kube/work-queue.ts';
-import { capacityOf } from '../specs/fleet.ts';
+import { targetSessionsOf } from '../specs/fleet.ts';
 
 /** The operator's metrics, with the names of controller-runtime and client-go where they have one. */
 export interface OperatorMetrics {
@@ -224,9 +224,7 @@ function specGauges({ fleets, leading }: MetricSources, registry: Registry): voi
     'Sessions per relay that autoscaling holds a WavryRelay at',
     [],
     (set, labels, spec) => {
-      if (!spec.autoscaling) return;
-      const share = spec.autoscaling.targetSessionUtilization / 100;
-      set(labels, capacityOf(spec).maxSessions * share);
+      if (spec.autoscaling) set(labels, targetSessionsOf(spec));
     },
   );
 }

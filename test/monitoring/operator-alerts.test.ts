@@ -57,9 +57,11 @@ const CASES: readonly AlertCase[] = [
   },
   {
     alert: 'WavryRelayAutoscalerBlind',
-    fires: { [SCALED]: '8x60', [condition('Autoscaling', 'False')]: '1x60' },
+    fires: { [SCALED]: '8x60', [FLEETS]: '2x60', [condition('Autoscaling', 'False')]: '1x60' },
     silent: [
-      { [SCALED]: '8x60', [condition('Autoscaling', 'True')]: '1x60' },
+      { [SCALED]: '8x60', [FLEETS]: '2x60', [condition('Autoscaling', 'True')]: '1x60' },
+      // Scaled to zero by hand, which turns autoscaling off.
+      { [SCALED]: '8x60', [FLEETS]: '0x60', [condition('Autoscaling', 'False')]: '1x60' },
       // A fleet that isn't to be scaled.
       { [condition('Autoscaling', 'False')]: '1x60' },
     ],

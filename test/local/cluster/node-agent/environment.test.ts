@@ -155,4 +155,15 @@ suite('a container’s environment and command', () => {
     assert.deepEqual(command({ command: ['other'] }), ['other']);
     assert.deepEqual(command({ command: ['other'], args: ['x'] }), ['other', 'x']);
   });
+
+  test('a program of the image is found where it is on this machine', () => {
+    const image = { command: ['run'], programs: { '/bin/reload': '/cache/reload' } };
+    const command = (fields: Partial<Container>): string[] =>
+      containerCommand({ ...container, ...fields }, image, {});
+    assert.deepEqual(command({ command: ['/bin/reload'], args: ['/bin/reload'] }), [
+      '/cache/reload',
+      '/bin/reload',
+    ]);
+    assert.deepEqual(command({}), ['run']);
+  });
 });
