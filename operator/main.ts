@@ -9,7 +9,8 @@ const { version } = JSON.parse(readFileSync(new URL('./package.json', import.met
   version: string;
 };
 
-process.exitCode = await main();
+// A call that hangs must not keep a process alive that no longer leads.
+process.exit(await main());
 
 async function main(): Promise<number> {
   let config: Config | 'help' | 'version';
@@ -35,8 +36,10 @@ async function main(): Promise<number> {
     const reason = await Promise.race([signal, operator.ended]);
     const asked = reason.startsWith('SIG');
     log.log(asked ? 'info' : 'error', `stopping: ${reason}`);
+    // Whoever lost the lease has nothing to finish and nothing to give up: as with client-go, the process ends at once.
+    if (!asked) return 1;
     await operator.stop();
-    return asked ? 0 : 1;
+    return 0;
   } catch (error) {
     log.error(error instanceof Error ? error.message : String(error));
     return 1;

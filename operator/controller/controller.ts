@@ -32,6 +32,8 @@ export interface ControllerOptions {
   readonly client: KubeClient;
   /** The same, but it sends nothing that writes once this process no longer leads. */
   readonly writer: KubeClient;
+  /** Whether this process leads now. */
+  readonly mayWrite: () => boolean;
   readonly view: ClusterView;
   readonly poller: Poller;
   readonly masters: MasterWatch;
@@ -238,7 +240,7 @@ export class Controller {
   }
 
   async #tellMaster(call: MasterCall, spec: WavryRelaySpec, references: References): Promise<void> {
-    if (references.adminToken === undefined) return;
+    if (references.adminToken === undefined || !this.#options.mayWrite()) return;
     await updateState(spec.master.url, references.adminToken, call);
     this.#options.masters.told(spec, call.relayId, call.state);
   }

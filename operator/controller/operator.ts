@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Logger } from 'winston';
 
@@ -29,11 +30,13 @@ const LEASE = 'wavry-relay-operator';
 const POLLS_AT_ONCE = 64;
 /** Work on one fleet that takes longer hangs: every call of it has a time limit of its own. */
 const STUCK_MS = 15 * 60_000;
+/** What is under way at the end may take so long; then the lease is given up well within a pod's usual grace of 30 s. */
+const FINISH_MS = 10_000;
 
 export interface Operator {
   /** Resolves with the reason when the operator can't go on: it lost its lease. */
   readonly ended: Promise<string>;
-  /** Stops writing, finishes what is under way and gives the lease up. */
+  /** Finishes what is under way, for ten seconds at most, stops writing and gives the lease up. */
   stop(): Promise<void>;
 }
 
@@ -92,6 +95,7 @@ export async function startOperator(config: Config, log: Logger, version: string
   const controller = new Controller({
     client,
     writer,
+    mayWrite: leading,
     view,
     poller,
     masters,
@@ -191,9 +195,11 @@ export async function startOperator(config: Config, log: Logger, version: string
     ended: lost.promise,
     stop: async () => {
       stopping = true;
-      await queue.stop();
+      const patience = sleep(FINISH_MS, undefined, { ref: false });
+      await Promise.race([queue.stop(), patience]);
+      await Promise.race([events.stop(), patience]);
       await poller.stop();
-      await events.stop();
+      // What still isn't finished writes nothing from here on.
       await election?.stop();
       await view.stop();
       await started;

@@ -25,6 +25,8 @@ export interface LeaderElectionOptions {
 }
 
 const LEASE_TOLERANCE_MS = 20_000;
+/** Giving the lease up is a courtesy: without it the next leader waits for the lease to expire. */
+const RELEASE_MS = 5000;
 
 interface LeaseObject extends KubeObject {
   readonly spec?: {
@@ -194,10 +196,12 @@ export class LeaderElection {
 
   async #release(): Promise<void> {
     const { client, namespace, name, identity, wallMs } = this.#options;
-    const lease = await client.get<LeaseObject>(Resources.leases, namespace, name);
+    const signal = AbortSignal.timeout(RELEASE_MS);
+    const lease = await client.get<LeaseObject>(Resources.leases, namespace, name, { signal });
     if (lease.spec?.holderIdentity !== identity) return;
     const now = microTime(wallMs());
     await client.call('PUT', `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`, {
+      signal,
       body: {
         apiVersion: 'coordination.k8s.io/v1',
         kind: 'Lease',

@@ -41,7 +41,8 @@ interface WatchEvent<T> {
 /**
  * Keeps a store equal to what the API server has of one kind: list, then watch from the list's resourceVersion,
  * resuming from the last one seen. As client-go's Reflector (tools/cache/reflector.go): a version that is too old (410),
- * and whatever else can't be resumed from, means a new list; every further try waits 0.8 s to 30 s, doubling.
+ * and whatever else can't be resumed from, means a new list; every further try waits 0.8 s to 30 s, doubling,
+ * and at first again after two minutes without a failure.
  */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
@@ -52,7 +53,15 @@ export class Reflector<T extends KubeObject> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
-    this.#backoff = new Backoff({ firstMs: 800, mostMs: 30_000, jitter: 1, random: options.random });
+    this.#backoff = new Backoff({
+      firstMs: 800,
+      mostMs: 30_000,
+      jitter: 1,
+      random: options.random,
+      nowMs: () => performance.now(),
+      // A kind that never changes sends no event that would tell of better times.
+      resetAfterMs: 120_000,
+    });
   }
 
   start(): void {
