@@ -46,7 +46,7 @@ export function startRelay(
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const relay = wrap(child);
+  const relay = watchRelay(child);
   context.after(async () => {
     child.kill('SIGKILL');
     await relay.ended;
@@ -68,7 +68,8 @@ export async function until<T>(
   throw new Error(`gave up waiting for ${typeof what === 'string' ? what : what()}`);
 }
 
-function wrap(child: ChildProcess): RelayProcess {
+/** A relay that runs as `child`, whose output and exit code are its own. */
+export function watchRelay(child: ChildProcess): RelayProcess {
   let stdout = '';
   let stderr = '';
   let over = false;
