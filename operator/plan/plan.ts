@@ -24,6 +24,16 @@ import {
   podPatch,
 } from './drain.ts';
 import { type EndpointDecision, endpointOf } from './endpoint.ts';
+import {
+  type Choice,
+  drainOver,
+  drainStarted,
+  drainTakenBack,
+  foreignChange,
+  podEnding,
+  relayCreated,
+  rolloutEvents,
+} from './events.ts';
 import { decideSize } from './fleet-size.ts';
 import { withoutForeign } from './foreign.ts';
 import { MONITORING } from './monitoring.ts';
@@ -49,7 +59,8 @@ export function plan(world: World): Plan {
   const target = revisionOf(fleet);
   const relays = viewRelays(world);
   const size = decideSize(world, relays, target);
-  const events: PlannedEvent[] = [];
+  const choice: Choice = { world, relays, size, target };
+  const events: PlannedEvent[] = rolloutEvents(choice);
   const faults: Trouble[] = [];
 
   const apply: AppliedObject[] = fleetObjects(world);
@@ -75,7 +86,7 @@ export function plan(world: World): Plan {
     const over = draining ? drainIsOver(world, view, sinceMs) : undefined;
     if (over) {
       deletions.push(deletionOf(view));
-      events.push(gone(view, over, fleet.spec.drain.timeout));
+      events.push(drainOver(view, over, fleet.spec.drain.timeout));
     } else {
       const wish = drainWish(
         view,
@@ -92,26 +103,12 @@ export function plan(world: World): Plan {
       const service = endpointService(fleet, view.pod);
       if (service) apply.push(service);
     }
-    const about = `Deployment/${view.relay.name}`;
-    if (drains && !over) {
-      events.push(
-        normal(
-          'DrainStarted',
-          `${view.relay.name} drains ${view.sessions} sessions${view.relay.drainRequested ? ', as was asked' : ''}`,
-          about,
-        ),
-      );
-    }
-    if (returns) events.push(normal('DrainTakenBack', `${view.relay.name} serves again`, about));
+    if (drains && !over) events.push(drainStarted(view, drainReasonOf(view, target), choice));
+    if (returns) events.push(drainTakenBack(view));
+    events.push(...podEnding(view));
     if (!over && view.relay.foreignManagers.length > 0 && view.relay.appliedSpec) {
       restore.push({ name: view.relay.name, uid: view.relay.uid, spec: view.relay.appliedSpec });
-      events.push(
-        warning(
-          'ForeignChangeReverted',
-          `what ${view.relay.foreignManagers.join(', ')} changed in Deployment ${view.relay.name} is put back: it ends its sessions. To restart the relays set spec.restartedAt`,
-          about,
-        ),
-      );
+      events.push(foreignChange(view));
     }
   }
 
@@ -121,9 +118,7 @@ export function plan(world: World): Plan {
 
   const applied = withoutForeign(world, apply);
   const creations = withoutForeign(world, created);
-  for (const { metadata } of creations.ours) {
-    events.push(normal('RelayCreated', `${metadata.name} is added`, `Deployment/${metadata.name}`));
-  }
+  events.push(...creations.ours.map(({ metadata }) => relayCreated(metadata.name, choice)));
   deletions.push(...unwanted(world, apply, size.outdated));
   faults.push(...applied.problems, ...creations.problems);
   faults.push(...world.referenceProblems.map((message) => ({ reason: 'ReferenceMissing', message })));
@@ -150,7 +145,7 @@ export function plan(world: World): Plan {
     master,
     podPatches,
     deletions,
-    status: statusOf(world, { relays, endpoints, size, target, faults }),
+    status: statusOf(world, { relays, endpoints, size, created: creations.ours.length, target, faults }),
     events,
     nextLookMs: earliest([...looks, ...lostNodeLooks(world), ...readyLooks(world, relays)], world.nowMs),
   };
@@ -247,23 +242,4 @@ function readyLooks(world: World, relays: readonly RelayView[]): number[] {
 function earliest(times: readonly number[], nowMs: number): number | undefined {
   const future = times.filter((time) => time > nowMs);
   return future.length === 0 ? undefined : Math.min(...future);
-}
-
-function gone(view: RelayView, over: 'empty' | 'timeout', timeout: string): PlannedEvent {
-  const about = `Deployment/${view.relay.name}`;
-  return over === 'empty'
-    ? normal('DrainFinished', `${view.relay.name} is empty and goes`, about)
-    : warning(
-        'DrainTimedOut',
-        `${view.relay.name} still held ${view.sessions} sessions when drain.timeout (${timeout}) passed, and goes`,
-        about,
-      );
-}
-
-function normal(reason: string, message: string, about: string): PlannedEvent {
-  return { type: 'Normal', reason, message, about };
-}
-
-function warning(reason: string, message: string, about: string): PlannedEvent {
-  return { type: 'Warning', reason, message, about };
 }

@@ -101,19 +101,20 @@ export function relayStatus(
     ...(pod ? { pod: pod.name, relayId: pod.uid } : {}),
     ...(pod?.node === undefined ? {} : { node: pod.node }),
     ...(firstEndpoint === undefined ? {} : { endpoint: firstEndpoint }),
-    ...(view.poll ? { sessions: view.poll.totalSessions } : {}),
+    ...(view.poll || view.terminatingPods.length > 0 ? { sessions: view.sessions } : {}),
     ...(relay.drainingSinceMs === undefined
       ? {}
       : { drainingSince: new Date(relay.drainingSinceMs).toISOString() }),
   };
 }
 
-/** Why a relay drains, or is going to. */
-function drainInWords({ relay, draining }: RelayView): string | undefined {
+/** Why a relay drains, or is going to, or what of it does. */
+function drainInWords({ relay, draining, terminatingPods }: RelayView): string | undefined {
   if (relay.drainRequested && !draining) {
     return 'DrainRequested: it drains once a relay that takes its place serves';
   }
-  return draining && relay.drainReason ? DRAIN_WORDS[relay.drainReason] : undefined;
+  if (draining) return relay.drainReason && DRAIN_WORDS[relay.drainReason];
+  return terminatingPods[0] && `PodEnding: pod ${terminatingPods[0].name} before it still drains`;
 }
 
 const DRAIN_WORDS: Record<DrainReason, string> = {

@@ -14,6 +14,8 @@ export interface Decided {
   readonly relays: readonly RelayView[];
   readonly endpoints: ReadonlyMap<RelayView, EndpointDecision>;
   readonly size: SizeDecision;
+  /** Relays that are being made now. */
+  readonly created: number;
   readonly target: string;
   /** What is wrong although relays may serve. */
   readonly faults: readonly Trouble[];
@@ -31,7 +33,8 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
     if (mismatch) mismatches.push(mismatch);
   }
   const goes = new Set(size.drain);
-  const kept = relays.filter((view) => !view.draining && !goes.has(view));
+  const returns = new Set(size.takeBack);
+  const kept = relays.filter((view) => (!view.draining || returns.has(view)) && !goes.has(view));
   const serving = kept.filter((view) => view.serving === 'yes');
   const capacity = capacityOf(fleet.spec).maxSessions;
   const before = fleet.status;
@@ -42,7 +45,7 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
     replicas:
       before?.replicas === undefined
         ? fleet.spec.replicas
-        : Math.min(fleet.spec.replicas, kept.length + size.create),
+        : Math.min(fleet.spec.replicas, kept.filter((view) => !view.lost).length + decided.created),
     readyReplicas: serving.length,
     drainingReplicas: relays.length - kept.length,
     selector: `${Label.fleet}=${fleet.name}`,

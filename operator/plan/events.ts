@@ -1,0 +1,137 @@
+import type { DrainReason } from '../api/meta.ts';
+import type { SizeDecision } from './fleet-size.ts';
+import type { RelayView } from './relay-view.ts';
+import type { PlannedEvent, World } from './world.ts';
+
+/**
+ * What the operator did and why, in words for `kubectl describe`. An event is told once for as long as a plan says it, so
+ * that its words must not change while what it tells of goes on.
+ */
+export function drainStarted(
+  view: RelayView,
+  reason: DrainReason,
+  { world, relays, size, target }: Choice,
+): PlannedEvent {
+  const rest = relays.filter(
+    (other) =>
+      !other.draining && !size.drain.includes(other) && (reason !== 'Rollout' || sameRevision(other, view)),
+  );
+  const causes: Record<DrainReason, string> = {
+    Requested: 'somebody asked for it',
+    ScaleDown: `${world.fleet.spec.replicas} relays are asked for`,
+    Rollout: `revision ${target} takes the place of ${view.relay.revision}`,
+  };
+  const why = reason === 'Requested' ? '' : `; ${whyThisOne(view, rest)}`;
+  return normal(
+    'DrainStarted',
+    `${view.relay.name} drains ${view.sessions} sessions: ${causes[reason]}${why}`,
+    view.relay.name,
+  );
+}
+
+/** What a choice is explained by. */
+export interface Choice {
+  readonly world: World;
+  readonly relays: readonly RelayView[];
+  readonly size: SizeDecision;
+  readonly target: string;
+}
+
+export function drainTakenBack(view: RelayView): PlannedEvent {
+  return normal(
+    'DrainTakenBack',
+    `${view.relay.name} serves again, with the ${view.sessions} sessions that it kept`,
+    view.relay.name,
+  );
+}
+
+export function drainOver(view: RelayView, over: 'empty' | 'timeout', timeout: string): PlannedEvent {
+  const { name } = view.relay;
+  return over === 'empty'
+    ? normal('DrainFinished', `${name} is empty and goes`, name)
+    : warning(
+        'DrainTimedOut',
+        `${name} still held ${view.sessions} sessions when drain.timeout (${timeout}) passed, and goes`,
+        name,
+      );
+}
+
+export function relayCreated(name: string, { world, relays, size, target }: Choice): PlannedEvent {
+  const lost = relays.filter((view) => view.lost && !view.draining).map((view) => view.relay.name);
+  const asked = relays.filter((view) => view.relay.drainRequested && !view.draining);
+  const why =
+    lost.length > 0
+      ? `in place of ${lost.slice(0, 3).join(', ')}${lost.length > 3 ? ' and others' : ''}, whose node is lost`
+      : size.rollingOut
+        ? `the spec asks for revision ${target}`
+        : asked.length > 0
+          ? `in place of ${asked[0]!.relay.name}, which somebody wants drained`
+          : `${world.fleet.spec.replicas} relays are asked for`;
+  return normal('RelayCreated', `${name} is added: ${why}`, name);
+}
+
+/** A pod that somebody else ends: an eviction, the drain of its node, a deletion. */
+export function podEnding(view: RelayView): PlannedEvent[] {
+  if (view.draining) return [];
+  return view.terminatingPods.map((pod) =>
+    normal(
+      'PodEnding',
+      `pod ${pod.name} of ${view.relay.name} is being ended by somebody else: it drains under its grace period, and another pod takes its place`,
+      view.relay.name,
+    ),
+  );
+}
+
+export function foreignChange(view: RelayView): PlannedEvent {
+  const { name, foreignManagers } = view.relay;
+  return warning(
+    'ForeignChangeReverted',
+    `what ${foreignManagers.join(', ')} changed in Deployment ${name} is put back: it ends its sessions. To restart the relays set spec.restartedAt`,
+    name,
+  );
+}
+
+/** A rollout's beginning and its end. That it stands still is a condition. */
+export function rolloutEvents({ world, relays, size, target }: Choice): PlannedEvent[] {
+  const old = [...new Set(relays.map((view) => view.relay.revision))].filter(
+    (revision) => revision !== target,
+  );
+  if (size.rollingOut) {
+    return [
+      {
+        type: 'Normal',
+        reason: 'RolloutStarted',
+        message: `relays of revision ${old.toSorted().join(', ')} give way to revision ${target}`,
+      },
+    ];
+  }
+  const last = world.fleet.status?.conditions?.find(({ type }) => type === 'Progressing')?.reason;
+  if (last !== 'RollingOut' || size.outdated > 0) return [];
+  const message =
+    old.length === 0
+      ? `every relay runs revision ${target}`
+      : `revision ${target} serves alone; relays of ${old.toSorted().join(', ')} only drain`;
+  return [{ type: 'Normal', reason: 'RolloutFinished', message }];
+}
+
+/** The order of the choice (design-operator 4, Scale): not registered, then fewest sessions, then youngest. */
+function whyThisOne(view: RelayView, rest: readonly RelayView[]): string {
+  if (view.serving === 'no') return 'it serves nobody';
+  if (view.serving === 'unknown') return "it doesn't answer";
+  if (rest.length === 0) return 'no other is left';
+  const fewest = Math.min(...rest.map((other) => other.sessions));
+  if (view.sessions < fewest) return `it holds fewest, the others ${fewest} or more`;
+  return view.sessions === fewest ? 'none holds fewer' : 'of those that may go it holds fewest';
+}
+
+function sameRevision(view: RelayView, like: RelayView): boolean {
+  return view.relay.revision === like.relay.revision;
+}
+
+function normal(reason: string, message: string, relay: string): PlannedEvent {
+  return { type: 'Normal', reason, message, about: `Deployment/${relay}` };
+}
+
+function warning(reason: string, message: string, relay: string): PlannedEvent {
+  return { type: 'Warning', reason, message, about: `Deployment/${relay}` };
+}
