@@ -6,8 +6,13 @@ import type { Deletion, MasterCall, MetadataPatch, ObservedPod, World } from './
 
 /** The drain of one relay: over when it is empty by its own word, never had a pod, or its time has passed. */
 export function drainIsOver(world: World, view: RelayView, sinceMs: number): 'empty' | 'timeout' | undefined {
-  if (view.pod ? view.empty : view.terminatingPods.length === 0) return 'empty';
+  if (view.pod ? view.empty && heardSince(view, sinceMs) : view.terminatingPods.length === 0) return 'empty';
   return world.nowMs >= drainDeadlineMs(world, sinceMs) ? 'timeout' : undefined;
+}
+
+/** What a relay said before the drain began, or an earlier drain, says nothing of sessions that came since. */
+function heardSince({ poll }: RelayView, sinceMs: number): boolean {
+  return poll === undefined || poll.answeredMs === 0 || poll.answeredMs >= sinceMs;
 }
 
 export function drainDeadlineMs(world: World, sinceMs: number): number {

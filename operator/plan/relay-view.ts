@@ -41,7 +41,8 @@ export function leavingPods(world: World): ObservedPod[] {
 }
 
 export function isFresh(poll: Poll | undefined, nowMs: number): boolean {
-  return poll !== undefined && poll.answeredMs > 0 && nowMs - poll.answeredMs <= POLL_STALE_MS;
+  // An answer from the future was taken before the clock was set back: nobody knows how old it is.
+  return poll !== undefined && poll.answeredMs > 0 && Math.abs(nowMs - poll.answeredMs) <= POLL_STALE_MS;
 }
 
 function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPod[]): RelayView {

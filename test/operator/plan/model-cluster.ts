@@ -1,3 +1,4 @@
+import { durationSeconds } from '../../../operator/api/duration.ts';
 import { spec as specType, type WavryRelaySpec } from '../../../operator/api/spec.ts';
 import type { WavryRelayStatus } from '../../../operator/api/status.ts';
 import { Annotation, type DrainReason, Label } from '../../../operator/api/meta.ts';
@@ -26,6 +27,13 @@ export interface ModelRelay {
   hearsAtMs: number;
 }
 
+/** A pod that ends: by an eviction, or with its relay. It forwards until it is empty or its time is over. */
+interface LeavingPod {
+  readonly pod: ObservedPod;
+  sessions: number;
+  readonly endsByMs: number;
+}
+
 /** A cluster of plain values that carries plans out, for tests of the plan: pods start, register, drain and go. */
 export class ModelCluster {
   nowMs = 1_700_000_000_000;
@@ -40,6 +48,14 @@ export class ModelCluster {
   broken = new Set<string>();
   /** How long a kubelet takes to bring a pod's annotations to its relay. */
   annotationDelayMs = 0;
+  /** What the operator's clock is ahead of the true time. */
+  clockOffsetMs = 0;
+  /** Whether relays answer; otherwise what they said last is all there is. */
+  answering = true;
+  /** Sessions that a relay says it holds beyond those that it does hold, by its name. */
+  readonly lies = new Map<string, number>();
+  leaving: LeavingPod[] = [];
+  readonly #polls = new Map<string, Poll>();
   #next = 0;
 
   constructor(spec: Record<string, unknown>) {
@@ -55,17 +71,30 @@ export class ModelCluster {
     }
   }
 
+  /** The time as the operator reads it. */
+  get clockMs(): number {
+    return this.nowMs + this.clockOffsetMs;
+  }
+
   edit(change: Record<string, unknown>): void {
     this.spec = specType.parse({ ...this.spec, ...change });
   }
 
   world(): World {
-    const polls = new Map<string, Poll>();
-    for (const model of this.relays.values()) {
-      if (model.pod && model.pod.phase === 'Running') polls.set(model.pod.uid, this.#poll(model));
+    if (this.answering) {
+      for (const model of this.relays.values()) {
+        if (model.pod?.phase === 'Running') this.#polls.set(model.pod.uid, this.#poll(model));
+        else if (model.pod) this.#polls.delete(model.pod.uid);
+      }
+      for (const { pod, sessions } of this.leaving) {
+        const last = this.#polls.get(pod.uid);
+        if (!last) continue;
+        const state = sessions === 0 ? 'drained' : 'draining';
+        this.#polls.set(pod.uid, { ...last, answeredMs: this.clockMs, state, totalSessions: sessions });
+      }
     }
     return {
-      nowMs: this.nowMs,
+      nowMs: this.clockMs,
       fleet: {
         name: 'fleet',
         namespace: 'games',
@@ -78,9 +107,12 @@ export class ModelCluster {
         status: this.status,
       },
       relays: [...this.relays.values()].map((model) => model.relay),
-      pods: [...this.relays.values()].flatMap((model) => model.pod ?? []),
+      pods: [
+        ...[...this.relays.values()].flatMap((model) => model.pod ?? []),
+        ...this.leaving.map(({ pod }) => pod),
+      ],
       nodes: this.nodes,
-      polls,
+      polls: new Map(this.#polls),
       pollsComplete: true,
       metricsApi: { state: 'ours', message: '' },
       endpointServices: new Map<string, ObservedService>(),
@@ -96,78 +128,125 @@ export class ModelCluster {
     };
   }
 
-  /** Plans once and carries the plan out. */
-  step(): Plan {
+  /** Plans once and carries the plan out: all of it, or the first so many actions, as an operator that is killed does. */
+  step(most = Infinity): Plan {
     const decided = plan(this.world());
-    for (const deployment of decided.create) {
-      const name = deployment.metadata.name;
-      if (this.relays.has(name)) throw new Error(`${name} was created twice`);
-      const image = (deployment['spec'] as { template: { spec: { containers: { image: string }[] } } })
-        .template.spec.containers[0]!.image;
-      this.#next += 1;
-      this.relays.set(name, {
-        relay: {
-          name,
-          uid: `deployment-${this.#next}`,
-          revision: deployment.metadata.labels![Label.revision]!,
-          port: 4000,
-          createdMs: this.nowMs,
-          deleting: false,
-          drainingSinceMs: undefined,
-          drainReason: undefined,
-          drainRequested: false,
-          foreignManagers: [],
-          appliedSpec: undefined,
-          replicaFailure: undefined,
-        },
-        pod: undefined,
-        podAtMs: this.nowMs + 1000,
-        sessions: 0,
-        draining: false,
-        hearsAtMs: 0,
-        registersAtMs: this.broken.has(image) ? Infinity : this.nowMs + 4000,
-      });
-    }
-    for (const patch of decided.relayPatches) {
-      const model = this.relays.get(patch.name)!;
-      const since = patch.annotations[Annotation.drainingSince];
-      const reason = patch.annotations[Annotation.drainReason] as DrainReason | null | undefined;
-      model.relay = {
-        ...model.relay,
-        drainingSinceMs: since ? Date.parse(since) : undefined,
-        drainReason: reason ?? undefined,
-      };
-    }
-    for (const call of decided.master) {
-      const entry = this.master?.get(call.relayId);
-      if (entry) this.master!.set(call.relayId, { ...entry, state: call.state });
-    }
-    for (const patch of decided.podPatches) {
-      const model = [...this.relays.values()].find((entry) => entry.pod?.uid === patch.uid);
-      if (!model?.pod) continue;
-      const annotations = { ...model.pod.annotations };
-      for (const [name, value] of Object.entries(patch.annotations)) {
-        if (value === null) delete annotations[name];
-        else annotations[name] = value;
-      }
-      model.pod = { ...model.pod, annotations, labels: { ...model.pod.labels, ...patch.labels } };
-      model.hearsAtMs = this.nowMs + this.annotationDelayMs;
-      this.#hear(model);
-    }
-    for (const deletion of decided.deletions) {
-      const model = this.relays.get(deletion.name)!;
-      if (model.sessions > 0 && this.nowMs < model.relay.drainingSinceMs! + 3_600_000) {
-        this.lost.push(`${deletion.name} went with ${model.sessions} sessions`);
-      }
-      this.relays.delete(deletion.name);
-    }
-    this.status = decided.status;
+    const actions: (() => void)[] = [
+      ...decided.create.map((deployment) => () => this.#create(deployment)),
+      ...decided.restore.map((restoration) => () => this.#restore(restoration.name)),
+      ...decided.relayPatches.map((patch) => () => this.#patchRelay(patch)),
+      ...decided.master.map((call) => () => this.#tell(call)),
+      ...decided.podPatches.map((patch) => () => this.#patchPod(patch)),
+      ...decided.deletions.map((deletion) => () => this.#delete(deletion.name)),
+      () => void (this.status = decided.status),
+    ];
+    for (const action of actions.slice(0, most)) action();
     return decided;
+  }
+
+  /** Somebody ends the pod of a relay; the Deployment makes another at once. */
+  evict(name: string): void {
+    const model = this.relays.get(name)!;
+    if (!model.pod) return;
+    this.#leave(model.pod, model.sessions);
+    model.pod = undefined;
+    model.podAtMs = this.nowMs + 1000;
+    if (model.registersAtMs !== Infinity) model.registersAtMs = this.nowMs + 4000;
+    model.sessions = 0;
+    model.draining = false;
+  }
+
+  /** `kubectl rollout restart`: another template, so that the Deployment ends the pod. */
+  restart(name: string): void {
+    const model = this.relays.get(name)!;
+    model.relay = { ...model.relay, foreignManagers: ['kubectl-rollout'], appliedSpec: {} };
+    this.evict(name);
+  }
+
+  #create(deployment: Plan['create'][number]): void {
+    const { name } = deployment.metadata;
+    if (this.relays.has(name)) throw new Error(`${name} was created twice`);
+    const image = (deployment['spec'] as { template: { spec: { containers: { image: string }[] } } }).template
+      .spec.containers[0]!.image;
+    this.#next += 1;
+    this.relays.set(name, {
+      relay: {
+        name,
+        uid: `deployment-${this.#next}`,
+        revision: deployment.metadata.labels![Label.revision]!,
+        port: 4000,
+        createdMs: this.nowMs,
+        deleting: false,
+        drainingSinceMs: undefined,
+        drainReason: undefined,
+        drainRequested: false,
+        foreignManagers: [],
+        appliedSpec: undefined,
+        replicaFailure: undefined,
+      },
+      pod: undefined,
+      podAtMs: this.nowMs + 1000,
+      sessions: 0,
+      draining: false,
+      hearsAtMs: 0,
+      registersAtMs: this.broken.has(image) ? Infinity : this.nowMs + 4000,
+    });
+  }
+
+  #restore(name: string): void {
+    const model = this.relays.get(name)!;
+    model.relay = { ...model.relay, foreignManagers: [] };
+    this.evict(name);
+  }
+
+  #patchRelay(patch: Plan['relayPatches'][number]): void {
+    const model = this.relays.get(patch.name)!;
+    const since = patch.annotations[Annotation.drainingSince];
+    const reason = patch.annotations[Annotation.drainReason] as DrainReason | null | undefined;
+    model.relay = {
+      ...model.relay,
+      drainingSinceMs: since ? Date.parse(since) : undefined,
+      drainReason: reason ?? undefined,
+    };
+  }
+
+  #tell(call: Plan['master'][number]): void {
+    const entry = this.master?.get(call.relayId);
+    if (entry) this.master!.set(call.relayId, { ...entry, state: call.state });
+  }
+
+  #patchPod(patch: Plan['podPatches'][number]): void {
+    const model = [...this.relays.values()].find((entry) => entry.pod?.uid === patch.uid);
+    if (!model?.pod) return;
+    const annotations = { ...model.pod.annotations };
+    for (const [name, value] of Object.entries(patch.annotations)) {
+      if (value === null) delete annotations[name];
+      else annotations[name] = value;
+    }
+    model.pod = { ...model.pod, annotations, labels: { ...model.pod.labels, ...patch.labels } };
+    model.hearsAtMs = this.nowMs + this.annotationDelayMs;
+    this.#hear(model);
+  }
+
+  #delete(name: string): void {
+    const model = this.relays.get(name)!;
+    const timeoutMs = durationSeconds(this.spec.drain.timeout) * 1000;
+    if (model.sessions > 0 && this.clockMs < model.relay.drainingSinceMs! + timeoutMs) {
+      this.lost.push(`${name} went with ${model.sessions} sessions`);
+    }
+    if (model.pod) this.#leave(model.pod, model.sessions);
+    this.relays.delete(name);
+  }
+
+  #leave(pod: ObservedPod, sessions: number): void {
+    const graceMs = durationSeconds(this.spec.drain.timeout) * 1000 + 30_000;
+    this.leaving.push({ pod: { ...pod, terminating: true }, sessions, endsByMs: this.nowMs + graceMs });
   }
 
   /** Lets time pass: pods start and register. */
   advance(ms: number): void {
     this.nowMs += ms;
+    this.leaving = this.leaving.filter(({ sessions, endsByMs }) => sessions > 0 && this.nowMs < endsByMs);
     for (const model of this.relays.values()) {
       this.#hear(model);
       if (!model.pod && this.nowMs >= model.podAtMs) {
@@ -247,20 +326,15 @@ export class ModelCluster {
 
   #poll(model: ModelRelay): Poll {
     const registered = this.nowMs >= model.registersAtMs;
+    const said = model.sessions + (this.lies.get(model.relay.name) ?? 0);
     return {
-      answeredMs: this.nowMs,
+      answeredMs: this.clockMs,
       error: undefined,
-      state: model.draining
-        ? model.sessions === 0
-          ? 'drained'
-          : 'draining'
-        : registered
-          ? 'serving'
-          : 'starting',
+      state: model.draining ? (said === 0 ? 'drained' : 'draining') : registered ? 'serving' : 'starting',
       registered,
       draining: model.draining,
-      totalSessions: model.sessions,
-      activeSessions: model.sessions,
+      totalSessions: said,
+      activeSessions: said,
       maxSessions: 100,
       endpoints: [],
       notReadyReason: registered ? undefined : 'not registered yet',
