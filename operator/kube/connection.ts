@@ -21,7 +21,7 @@ export class Connection {
   }
 
   /** What the next call is to be made with. Rejects when the credentials can't be had. */
-  async credentials(): Promise<{ agent: Agent; headers: Record<string, string> }> {
+  async credentials(): Promise<{ agent: Agent; headers: Record<string, string | string[]> }> {
     const options: RequestOptions = {};
     await this.#config.applyToHTTPSOptions(options);
     const tls = Object.fromEntries(
@@ -43,8 +43,10 @@ export class Connection {
       });
       this.#identity = identity;
     }
-    const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(options.headers ?? {})) headers[name] = String(value);
+    const headers: Record<string, string | string[]> = {};
+    for (const [name, value] of Object.entries(options.headers ?? {})) {
+      headers[name] = Array.isArray(value) ? value.map(String) : String(value);
+    }
     if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
     return { agent: this.#agent, headers };
   }

@@ -23,6 +23,7 @@ export const Resources = {
     'HorizontalPodAutoscaler',
   ),
   leases: resource('coordination.k8s.io', 'v1', 'leases', 'Lease'),
+  namespaces: resource('', 'v1', 'namespaces', 'Namespace', false),
   networkPolicies: resource('networking.k8s.io', 'v1', 'networkpolicies', 'NetworkPolicy'),
   nodes: resource('', 'v1', 'nodes', 'Node', false),
   podDisruptionBudgets: resource('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),

@@ -6,6 +6,11 @@ export function relayName(fleet: string, revision: string, ordinal: number): str
   return `${fleet}-${revision}-${ordinal}`;
 }
 
+/** The fleet that a relay of this name would belong to; undefined when it is no relay's name. */
+export function relayFleet(name: string): string | undefined {
+  return /^(.+)-[0-9a-f]{8}-(?:0|[1-9][0-9]{0,3})$/.exec(name)?.[1];
+}
+
 /** The ordinal in a relay's name, or undefined when the name isn't one of this fleet's. */
 export function relayOrdinal(fleet: string, name: string): number | undefined {
   if (!name.startsWith(`${fleet}-`)) return undefined;

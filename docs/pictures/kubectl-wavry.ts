@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import process from 'node:process';
+
+import { fleetOf, MASTER_URL, OperatorCluster, ROOT } from '../../test/e2e/operator/operator-cluster.ts';
+import { until } from '../../test/e2e/operator/until.ts';
+import { terminalPicture } from './terminal-svg.ts';
+
+/** Pictures of what `kubectl wavry` shows, from a cluster with real relays under real sessions. */
+const bin = mkdtempSync(join(tmpdir(), 'pictures-'));
+symlinkSync(join(ROOT, 'operator/kubectl/bin/kubectl-wavry.js'), join(bin, 'kubectl-wavry'));
+const operator = await OperatorCluster.start();
+try {
+  symlinkSync(operator.cluster.binaries.kubectl, join(bin, 'kubectl'));
+  await Promise.all([operator.startMaster(), operator.installOperator()]);
+  await operator.apply(
+    fleetOf('eu-west', { replicas: 3, region: 'eu-west-1' }),
+    fleetOf('us-east', { image: 'ghcr.io/wavry/wavry-rely:0.1.0', replicas: 2, region: 'us-east-1' }),
+  );
+  await operator.whenServing('eu-west');
+  await operator.whenCondition('us-east', 'Ready', { reason: 'ImageUnavailable' });
+  operator.spawn('local/peers/main.ts', [
+    `--master=${MASTER_URL}`,
+    '--sessions=60',
+    '--rate=5',
+    '--duration=600',
+  ]);
+  const relay = await until('each relay to hold sessions', async () => {
+    const relays = (await operator.fleet('eu-west')).status?.relays ?? [];
+    return relays.every((relay) => (relay.sessions ?? 0) > 0) && relays[1];
+  });
+  terminal(`kubectl wavry drain ${relay.name}`);
+  await until('the drain', async () => {
+    const relays = (await operator.fleet('eu-west')).status?.relays ?? [];
+    return relays.some((entry) => entry.name === relay.name && entry.state === 'Draining');
+  });
+  draw('kubectl-wavry-status', 'kubectl wavry status', 'kubectl wavry status eu-west');
+  draw('kubectl-wavry-why', 'kubectl wavry why us-east');
+} finally {
+  await operator.stop();
+  rmSync(bin, { recursive: true });
+}
+
+function draw(name: string, ...commands: readonly string[]): void {
+  const text = commands.map((command) => `$ \u{1b}[1m${command}\u{1b}[0m\n${terminal(command)}`).join('\n');
+  writeFileSync(join(import.meta.dirname, `${name}.svg`), terminalPicture(commands.join('; '), text));
+  console.log(text);
+}
+
+/** What a command writes to a terminal: script(1) gives it one. */
+function terminal(command: string): string {
+  const PATH = [bin, dirname(process.execPath), process.env['PATH']].join(delimiter);
+  return execFileSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    env: { ...process.env, PATH, KUBECONFIG: operator.cluster.kubeconfig, TERM: 'xterm-256color' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  }).toString();
+}
