@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, suite, test } from 'node:test';
+
+import { parse, parseAllDocuments } from 'yaml';
+
+import { findBinaries } from '../../local/cluster/binaries.ts';
+import { CHART, ROOT, runHelm } from '../e2e/operator/operator-cluster.ts';
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly rules?: readonly Rule[];
+  readonly spec?: Readonly<Record<string, unknown>>;
+}
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+interface PodSpec {
+  readonly securityContext: unknown;
+  readonly containers: readonly {
+    readonly args: readonly string[];
+    readonly image: string;
+    readonly securityContext: unknown;
+  }[];
+}
+
+suite('the templates of the operator’s chart', () => {
+  let helm: string;
+  before(async () => ({ helm } = await findBinaries(['helm'])));
+
+  async function render(...args: readonly string[]): Promise<Manifest[]> {
+    const text = await runHelm(helm, ['template', 'wavry', CHART, '--namespace=wavry-system', ...args]);
+    return parseAllDocuments(text).flatMap((document) => (document.toJS() as Manifest | null) ?? []);
+  }
+
+  const ofKind = (manifests: readonly Manifest[], kind: string): Manifest[] =>
+    manifests.filter((manifest) => manifest.kind === kind);
+
+  function pod(manifests: readonly Manifest[]): PodSpec {
+    const [deployment] = ofKind(manifests, 'Deployment');
+    return (deployment!.spec!['template'] as { spec: PodSpec }).spec;
+  }
+
+  test('helm lint has nothing to say, with the values as they are and with namespaces', async () => {
+    for (const args of [[], ['--set=namespaces={games,lab}']]) {
+      const said = await runHelm(helm, ['lint', '--strict', CHART, ...args]);
+      assert.doesNotMatch(said, /\[(WARNING|ERROR)\]/);
+    }
+  });
+
+  for (const [args, wrong] of [
+    [['--set=replica=3'], /'replica'/],
+    [['--set=replicas=two'], /replicas/],
+    [['--set=image.tags=1'], /'tags'/],
+    [['--set=image.pullPolicy=Sometimes'], /pullPolicy/],
+    [['--set=namespaces=games'], /namespaces/],
+    [['--set=namespaces={games,games}'], /namespaces/],
+    [['--set=namespaces={Games}'], /namespaces/],
+    [['--set=crd.keep=maybe'], /keep/],
+    [['--set=crd.remove=true'], /'remove'/],
+    [['--set=serviceAccount.annotation.a=b'], /'annotation'/],
+    [['--set=logLevel=verbose'], /logLevel/],
+    [['--set-json=resources=[]'], /resources/],
+    [['--set=monitoring.servicemonitor=true'], /'servicemonitor'/],
+  ] as const) {
+    test(`${args.join(' ')} is refused, and the value named`, async () => {
+      await assert.rejects(render(...args), wrong);
+    });
+  }
+
+  test('the schema knows every value, and nothing that there isn’t', () => {
+    const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as unknown;
+    const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as Schema;
+    const { properties: { global: _global, ...properties } = {} } = schema;
+    compare('', values, { ...schema, properties });
+  });
+
+  test('the CRD is the one that the operator knows, and is kept on uninstall unless told otherwise', async () => {
+    const [crd] = ofKind(await render(), 'CustomResourceDefinition');
+    const generated = parse(readFileSync(join(ROOT, 'crds/wavryrelays.wavry.dev.yaml'), 'utf8')) as Manifest;
+    assert.deepEqual(crd!.spec, generated.spec);
+    const policy = ({ metadata }: Manifest): string | undefined =>
+      metadata.annotations?.['helm.sh/resource-policy'];
+    assert.equal(policy(crd!), 'keep');
+    const [left] = ofKind(await render('--set=crd.keep=false'), 'CustomResourceDefinition');
+    assert.equal(policy(left!), undefined);
+    assert.deepEqual(ofKind(await render('--set=crd.install=false'), 'CustomResourceDefinition'), []);
+  });
+
+  test('the operator’s pod is one that restricted pod security admits', async () => {
+    const { securityContext, containers } = pod(await render());
+    assert.deepEqual(securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    assert.deepEqual(containers[0]!.securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+  });
+
+  test('no right is a wildcard, and Secrets are read by name alone', async () => {
+    for (const manifests of [await render(), await render('--set=namespaces={games}')]) {
+      const rules = manifests.flatMap((manifest) => manifest.rules ?? []);
+      assert.ok(rules.length > 10);
+      for (const { apiGroups, resources, verbs } of rules) {
+        assert.ok(![...apiGroups, ...resources, ...verbs].includes('*'));
+        if (resources.includes('secrets')) assert.deepEqual([resources, verbs], [['secrets'], ['get']]);
+      }
+    }
+  });
+
+  test('with namespaces the rights are Roles in them, and cluster-wide it may only look at nodes', async () => {
+    const manifests = await render('--set=namespaces={games,lab}');
+    const [clusterRole, ...further] = ofKind(manifests, 'ClusterRole');
+    assert.deepEqual(further, []);
+    assert.deepEqual(clusterRole!.rules, [
+      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
+    ]);
+    const wide = await render();
+    const [everywhere] = ofKind(wide, 'ClusterRole');
+    for (const kind of ['Role', 'RoleBinding']) {
+      const places = (list: readonly Manifest[]): string[] =>
+        ofKind(list, kind)
+          .map(({ metadata }) => metadata.namespace ?? '')
+          .toSorted();
+      assert.deepEqual(places(manifests), ['games', 'lab', 'wavry-system']);
+      assert.deepEqual(places(wide), ['wavry-system']);
+    }
+    const [games] = ofKind(manifests, 'Role').filter(({ metadata }) => metadata.namespace === 'games');
+    assert.deepEqual([...clusterRole!.rules, ...games!.rules!], everywhere!.rules);
+    assert.ok(pod(manifests).containers[0]!.args.includes('--namespaces=games,lab'));
+    assert.ok(!pod(wide).containers[0]!.args.some((arg) => arg.startsWith('--namespaces')));
+  });
+
+  test('values come through as they are, whatever is in them', async () => {
+    const manifests = await render(
+      '--set-json=namespaces=["2048"]',
+      '--set-json=extraArgs=["--user-agent=a: b # c","--x={{ .Values }}"]',
+      '--set=relayImage=registry.example.com/relay@sha256:abc',
+      '--set=image.tag=1.2.3',
+      '--set-json=podLabels={"team":"yes"}',
+    );
+    const { args, image } = pod(manifests).containers[0]!;
+    assert.deepEqual(args.slice(-3), [
+      '--relay-image=registry.example.com/relay@sha256:abc',
+      '--user-agent=a: b # c',
+      '--x={{ .Values }}',
+    ]);
+    assert.match(image, /wavry-relay-operator:1\.2\.3$/);
+    const role = ofKind(manifests, 'Role').find(({ metadata }) => metadata.namespace !== 'wavry-system');
+    assert.equal(role!.metadata.namespace, '2048');
+  });
+
+  test('a service account of one’s own is used and not made', async () => {
+    const manifests = await render('--set=serviceAccount.create=false', '--set=serviceAccount.name=mine');
+    assert.deepEqual(ofKind(manifests, 'ServiceAccount'), []);
+    assert.ok(JSON.stringify(pod(manifests)).includes('"serviceAccountName":"mine"'));
+    for (const binding of [...ofKind(manifests, 'RoleBinding'), ...ofKind(manifests, 'ClusterRoleBinding')]) {
+      const { subjects } = binding as unknown as { subjects: { name: string }[] };
+      assert.deepEqual(
+        subjects.map(({ name }) => name),
+        ['mine'],
+      );
+    }
+  });
+});
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: unknown;
+}
+
+/** Every object with fixed fields has just those of the schema, and the schema takes no others. */
+function compare(path: string, values: unknown, schema: Schema): void {
+  if (schema.properties === undefined) return;
+  assert.equal(schema.additionalProperties, false, `${path || 'the top'} takes any name`);
+  assert.deepEqual(Object.keys(values as object).toSorted(), Object.keys(schema.properties).toSorted(), path);
+  for (const [name, below] of Object.entries(schema.properties)) {
+    compare(`${path}.${name}`, (values as Record<string, unknown>)[name], below);
+  }
+}
