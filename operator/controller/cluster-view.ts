@@ -5,6 +5,7 @@ import { Reflector } from '../kube/reflector.ts';
 import { type Resource, Resources } from '../kube/resource.ts';
 import { Store } from '../kube/store.ts';
 import { AutoscalerIndex } from './autoscaler-index.ts';
+import { trimmerOf } from './trim.ts';
 
 export interface ClusterViewOptions {
   readonly client: KubeClient;
@@ -48,8 +49,8 @@ const OPTIONAL: ReadonlySet<Resource> = new Set<Resource>([
 
 /** Stores of everything the operator looks at, kept true by reflectors. */
 export class ClusterView {
-  readonly fleets: Store<KubeObject> = new Store();
-  readonly nodes: Store<KubeObject> = new Store();
+  readonly fleets: Store<KubeObject> = new Store(trimmerOf(Resources.wavryRelays));
+  readonly nodes: Store<KubeObject> = new Store(trimmerOf(Resources.nodes));
   readonly #byKind = new Map<string, Store<KubeObject>>();
   readonly #reflectors: Reflector<KubeObject>[] = [];
   readonly #missing = new Set<string>();
@@ -68,7 +69,7 @@ export class ClusterView {
       if (!node || !previous || nodeFacts(node) !== nodeFacts(previous)) options.onNodes();
     });
     for (const resource of FLEET_KINDS) {
-      const store = new Store<KubeObject>();
+      const store = new Store<KubeObject>(trimmerOf(resource));
       store.onChange((key, object, previous) => {
         if (AUTOSCALERS.has(resource)) this.#autoscalers.changed(resource.kind, key, object, previous);
         this.#index(resource, key, object, previous);

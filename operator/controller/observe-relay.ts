@@ -14,6 +14,7 @@ export function observeRelay(object: KubeObject, fieldManager: string): Observed
   }[];
   const draining = Date.parse(metadata.annotations?.[Annotation.drainingSince] ?? '');
   const applied = appliedSpec(metadata.annotations?.[Annotation.appliedSpec]);
+  const foreign = applied === undefined ? [] : foreignManagers(object, applied, fieldManager);
   return {
     name: metadata.name,
     uid: metadata.uid,
@@ -24,8 +25,9 @@ export function observeRelay(object: KubeObject, fieldManager: string): Observed
     drainingSinceMs: Number.isNaN(draining) ? undefined : draining,
     drainReason: DRAIN_REASONS.find((reason) => reason === metadata.annotations?.[Annotation.drainReason]),
     drainRequested: metadata.annotations?.[Annotation.drainRequested] === 'true',
-    foreignManagers: applied === undefined ? [] : foreignManagers(object, applied, fieldManager),
-    appliedSpec: applied,
+    foreignManagers: foreign,
+    // Kept for as long as the Deployment stays the same: of thousands only where it is needed.
+    appliedSpec: foreign.length > 0 ? applied : undefined,
     replicaFailure: conditionMessage(object, 'ReplicaFailure'),
   };
 }

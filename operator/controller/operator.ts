@@ -28,6 +28,8 @@ const CONTROLLER = 'wavryrelay';
 const LEASE = 'wavry-relay-operator';
 /** Relays asked at the same time. */
 const POLLS_AT_ONCE = 64;
+/** A fleet whose relays this process hasn't asked yet waits so long at most for its first look. */
+const FIRST_ANSWERS_MS = 15_000;
 /** Work on one fleet that takes longer hangs: every call of it has a time limit of its own. */
 const STUCK_MS = 15 * 60_000;
 /** What is under way at the end may take so long; then the lease is given up well within a pod's usual grace of 30 s. */
@@ -61,7 +63,7 @@ export async function startOperator(config: Config, log: Logger, version: string
   const client = new KubeClient(connection, { userAgent, onAnswer });
   const writer = new KubeClient(connection, { userAgent, onAnswer, mayWrite: leading });
   const warn = (message: string): void => void log.warn(message);
-  let synced = false;
+  let syncedMs: number | undefined;
   const lost = Promise.withResolvers<string>();
 
   const view = new ClusterView({
@@ -119,7 +121,15 @@ export async function startOperator(config: Config, log: Logger, version: string
     },
     workers: config.workers,
     work: async (key) => {
-      if (!leading() || !synced) return;
+      if (!leading() || syncedMs === undefined) return;
+      // A restarted operator must not say that nothing serves because it hasn't asked yet. The poller adds the fleet again.
+      if (
+        Date.now() - syncedMs < FIRST_ANSWERS_MS &&
+        pollTargets(view, key).some(({ uid }) => !poller.polls.has(uid))
+      ) {
+        queue.addAt(key, syncedMs + FIRST_ANSWERS_MS);
+        return;
+      }
       const timed = metrics.reconcileSeconds.startTimer({ controller: CONTROLLER });
       try {
         await controller.reconcile(key);
@@ -176,7 +186,8 @@ export async function startOperator(config: Config, log: Logger, version: string
         ? `work on a WavryRelay hangs since ${Math.round(longestMs / 1000)} s`
         : election?.problem;
     },
-    unready: () => (synced ? undefined : 'the first lists of the API server are not complete yet'),
+    unready: () =>
+      syncedMs !== undefined ? undefined : 'the first lists of the API server are not complete yet',
   });
 
   log.info(
@@ -185,7 +196,7 @@ export async function startOperator(config: Config, log: Logger, version: string
   election?.start();
   const started = view.start().then(() => {
     if (stopping) return;
-    synced = true;
+    syncedMs = Date.now();
     log.info('in sync');
     poller.start();
     addAll();
@@ -220,8 +231,10 @@ interface RunningPod {
   readonly status?: { readonly podIP?: string; readonly phase?: string };
 }
 
-function pollTargets(view: ClusterView): PollTarget[] {
-  return view.ofKind('Pod').flatMap((pod) => {
+/** Of one fleet, or of all. */
+function pollTargets(view: ClusterView, fleet?: string): PollTarget[] {
+  const pods = fleet === undefined ? view.ofKind('Pod') : view.ofFleet(fleet, 'Pod');
+  return pods.flatMap((pod) => {
     const { spec, status } = pod as typeof pod & RunningPod;
     const port = spec?.containers?.[0]?.ports?.find((entry) => entry.name === 'health')?.containerPort;
     if (status?.phase !== 'Running' || status.podIP === undefined || port === undefined) return [];

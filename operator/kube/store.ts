@@ -13,7 +13,13 @@ export class Store<T extends KubeObject> {
   readonly #objects = new Map<string, T>();
   readonly #listeners: StoreListener<T>[] = [];
   readonly #tombstones = new Set<string>();
+  readonly #transform: (object: T) => T;
   #synced = false;
+
+  /** @param transform what of each object is kept; must leave name, namespace, UID and resourceVersion */
+  constructor(transform: (object: T) => T = (object) => object) {
+    this.#transform = transform;
+  }
 
   /** True once the first list was complete. */
   get synced(): boolean {
@@ -73,7 +79,8 @@ export class Store<T extends KubeObject> {
     this.#synced = true;
   }
 
-  #set(object: T): void {
+  #set(given: T): void {
+    const object = this.#transform(given);
     const key = keyOf(object);
     const previous = this.#objects.get(key);
     this.#objects.set(key, object);

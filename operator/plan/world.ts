@@ -64,7 +64,7 @@ export interface ObservedRelay {
   readonly drainRequested: boolean;
   /** Field managers other than the operator that changed its spec: `kubectl-rollout`, `kubectl-set` … */
   readonly foreignManagers: readonly string[];
-  /** The spec as the operator made it, from its annotation; undefined when that is missing or unreadable. */
+  /** The spec as the operator made it, from its annotation, where others changed it; undefined when that is missing or unreadable. */
   readonly appliedSpec: Readonly<Record<string, unknown>> | undefined;
   /** Why its ReplicaSet can't make a pod: quota, admission … */
   readonly replicaFailure: string | undefined;
