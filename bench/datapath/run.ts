@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import process from 'node:process';
 
+import { terminalTable } from '../table.ts';
 import { measureCpu } from './cpu.ts';
 import { measureFlood } from './flood.ts';
 import { checkMachine, machineClass, splitCores } from './machine.ts';
@@ -11,7 +12,7 @@ import { planOf } from './plan.ts';
 import type { DatapathResults, SectionName, Sections } from './results.ts';
 import { measureSaturation } from './saturation.ts';
 import { completeResults, publish, readResults, writeResults } from './store.ts';
-import { machineLines, resultTables, terminalTable } from './tables.ts';
+import { machineLines, resultTables } from './tables.ts';
 import { compile } from './toolchain.ts';
 import type { Workspace } from './workspace.ts';
 import { closeWorkspace, openWorkspace } from './workspace.ts';

@@ -1,16 +1,15 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { BenchError } from '../bench-error.ts';
+import { publishTables, replaceFile } from '../publish.ts';
 import { ratioPlot } from './plot.ts';
 import type { DatapathResults, MachineClass, Sections } from './results.ts';
 import { judgeTargets, ratioRows } from './summary.ts';
-import { machineLines, markdownTable, resultTables } from './tables.ts';
+import { machineLines, resultTables } from './tables.ts';
 
 const RESULTS_FILE = 'datapath.json';
 const PLOT_FILE = 'datapath.svg';
-const BEGIN = '<!-- datapath: written by npm run bench -- datapath --publish -->';
-const END = '<!-- datapath: end -->';
 
 /** Results of the sections measured so far. */
 export function readResults(directory: string): DatapathResults | undefined {
@@ -46,24 +45,8 @@ export function writeResults(directory: string, results: DatapathResults): void 
   if (results.ratios.length > 0) replaceFile(join(directory, PLOT_FILE), ratioPlot(results));
 }
 
-/** Puts tables and plot where readers of the project find them: between the marks in bench/README.md. */
+/** Puts tables and plot where readers of the project find them. */
 export function publish(benchDirectory: string, results: DatapathResults): void {
-  const readme = join(benchDirectory, 'README.md');
-  const text = readFileSync(readme, 'utf8');
-  const [before, rest] = text.split(BEGIN);
-  const after = rest?.split(END)[1];
-  if (before === undefined || after === undefined) {
-    throw new BenchError(`bench: ${readme} has lost its marks '${BEGIN}' and '${END}': put them back`);
-  }
-  const machine = machineLines(results)
-    .map((line) => `- ${line}`)
-    .join('\n');
-  const tables = resultTables(results).map(markdownTable).join('\n');
-  replaceFile(readme, `${before}${BEGIN}\n\nMeasured on:\n\n${machine}\n\n${tables}\n${END}${after}`);
+  publishTables('datapath', machineLines(results), resultTables(results));
   replaceFile(join(benchDirectory, PLOT_FILE), ratioPlot(results));
-}
-
-function replaceFile(path: string, content: string): void {
-  writeFileSync(`${path}.new`, content);
-  renameSync(`${path}.new`, path);
 }

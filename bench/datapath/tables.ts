@@ -1,3 +1,4 @@
+import type { Table } from '../table.ts';
 import type { DatapathResults, Scenario, Sections, SubjectId } from './results.ts';
 import { SUBJECT_IDS, SUBJECT_LABELS } from './results.ts';
 import { scenarioLabel } from './scenarios.ts';
@@ -11,13 +12,6 @@ import {
   samplesOf,
   saturationOf,
 } from './summary.ts';
-
-export interface Table {
-  readonly title: string;
-  readonly note: string;
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly string[])[];
-}
 
 /** Everything measured, as tables; the same in the terminal and in bench/README.md. */
 export function resultTables(results: DatapathResults): Table[] {
@@ -47,26 +41,6 @@ export function machineLines({ machine, sections }: DatapathResults): string[] {
       ? ['two workers shared one core with each other, since the generator needs the second one for itself']
       : []),
   ];
-}
-
-/** With columns lined up for a terminal. */
-export function terminalTable({ title, note, head, rows }: Table): string {
-  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('  ')
-      .trimEnd();
-  const rule = widths.map((width) => '─'.repeat(width)).join('  ');
-  return [title, ...(note ? [note] : []), '', line(head), rule, ...rows.map(line), ''].join('\n');
-}
-
-export function markdownTable({ title, note, head, rows }: Table): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const rule = `|${'---|'.repeat(head.length)}`;
-  return [`### ${title}`, '', ...(note ? [note, ''] : []), line(head), rule, ...rows.map(line), ''].join(
-    '\n',
-  );
 }
 
 function targetTable({ targets }: DatapathResults): Table {

@@ -97,14 +97,20 @@ export class Network {
 
   /**
    * Gives a simulated pod's address to the network outside, where one process can answer for all of them: it listens
-   * on 0.0.0.0 there, and tells them apart by the address it was called at.
+   * on 0.0.0.0 there, and tells them apart by the address it was called at. The node's other pods go out for it.
    */
-  async addSimulatedPod(address: string): Promise<void> {
-    await this.#run(`ip route add local ${address}/32 dev lo table main src ${address}`);
+  async addSimulatedPod(node: number, address: string): Promise<void> {
+    await this.#run(`
+      ip route add local ${address}/32 dev lo table main src ${address}
+      nsenter --net=${this.nodeNamespace(node)} ip route add ${address}/32 dev uplink src ${nodeAddress(node)}
+    `);
   }
 
-  async removeSimulatedPod(address: string): Promise<void> {
-    await this.#run(`ip route del local ${address}/32 dev lo table main || true`);
+  async removeSimulatedPod(node: number, address: string): Promise<void> {
+    await this.#run(`
+      nsenter --net=${this.nodeNamespace(node)} ip route del ${address}/32 dev uplink || true
+      ip route del local ${address}/32 dev lo table main || true
+    `);
   }
 
   /** The file to enter the node's network namespace by. */

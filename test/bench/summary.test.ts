@@ -6,7 +6,8 @@ import type { CpuSample, Sections, SubjectId, TrafficReport } from '../../bench/
 import { cpuScenarios } from '../../bench/datapath/scenarios.ts';
 import { completeResults } from '../../bench/datapath/store.ts';
 import { judgeTargets, ratioRows } from '../../bench/datapath/summary.ts';
-import { markdownTable, resultTables, terminalTable } from '../../bench/datapath/tables.ts';
+import { resultTables } from '../../bench/datapath/tables.ts';
+import { markdownTable, terminalTable } from '../../bench/table.ts';
 
 const MACHINE = {
   cores: 2,

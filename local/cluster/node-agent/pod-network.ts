@@ -61,7 +61,7 @@ export class PodNetwork {
     const address = node.allocate(pod.metadata.uid);
     try {
       if (this.#isSimulated(pod)) {
-        await this.#network.addSimulatedPod(address);
+        await this.#network.addSimulatedPod(node.number, address);
         this.#simulated.add(address);
         return { address, network: '' };
       }
@@ -78,7 +78,7 @@ export class PodNetwork {
   async detach(pod: Pod, node: Node, address: string): Promise<void> {
     if (pod.spec.hostNetwork) return;
     if (this.#hostPorts.remove(node.name, pod)) this.#proxy?.changed();
-    if (this.#simulated.delete(address)) await this.#network.removeSimulatedPod(address);
+    if (this.#simulated.delete(address)) await this.#network.removeSimulatedPod(node.number, address);
     else await this.#network.removePod(node.number, address);
     node.release(address);
   }
