@@ -7,6 +7,16 @@ export interface Config {
   readonly namespaces: readonly string[];
   readonly relayImage: string;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Undefined: no metrics are served for autoscalers. */
+  readonly metricsApi:
+    | {
+        readonly host: string;
+        readonly port: number;
+        /** Names of the Service and the Secret in the operator's own namespace. */
+        readonly service: string;
+        readonly secret: string;
+      }
+    | undefined;
   readonly leaderElect: boolean;
   readonly leaseNamespace: string | undefined;
   readonly leaseDurationMs: number;
@@ -51,6 +61,22 @@ const OPTIONS: readonly Option[] = [
     value: 'HOST:PORT',
     default: '0.0.0.0:8080',
     help: 'address of /healthz, /readyz and /metrics',
+  },
+  {
+    flag: 'metrics-api-service',
+    value: 'NAME',
+    help: 'Service of this operator behind custom.metrics.k8s.io; no metrics are served for autoscalers when absent',
+  },
+  {
+    flag: 'metrics-api-secret',
+    value: 'NAME',
+    help: 'Secret beside that Service that the certificate is kept in; named like the Service when absent',
+  },
+  {
+    flag: 'metrics-api-listen',
+    value: 'HOST:PORT',
+    default: '0.0.0.0:10250',
+    help: 'address of custom.metrics.k8s.io',
   },
   { flag: 'leader-elect', value: 'BOOL', default: 'true', help: 'only one of several operators acts' },
   {
@@ -148,6 +174,11 @@ export function readConfig(
     namespaces: namespaces(raw('namespaces')),
     relayImage: image(raw('relay-image')),
     listen: address(raw('listen')),
+    metricsApi: metricsApi(
+      raw('metrics-api-service'),
+      raw('metrics-api-secret'),
+      address(raw('metrics-api-listen')),
+    ),
     leaderElect: bool(raw('leader-elect')),
     leaseNamespace: raw('lease-namespace').text ?? env['POD_NAMESPACE'],
     leaseDurationMs: milliseconds('lease-duration', 1, 3600),
@@ -214,6 +245,20 @@ function bool({ text, source }: { text: string | undefined; source: string }): b
   }
 }
 
+interface RawOption {
+  readonly text: string | undefined;
+  readonly source: string;
+}
+
+function metricsApi(service: RawOption, secret: RawOption, listen: Config['listen']): Config['metricsApi'] {
+  if (service.text === undefined) return undefined;
+  for (const { text, source } of [service, secret]) {
+    if (text !== undefined && !/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text))
+      throw new UsageError(`${source}: "${text}" is not the name of an object`);
+  }
+  return { ...listen, service: service.text, secret: secret.text ?? service.text };
+}
+
 /** RFC 1123 labels, each once. */
 function namespaces({ text, source }: { text: string | undefined; source: string }): string[] {
   const names = (text ?? '')
@@ -233,7 +278,7 @@ function image({ text, source }: { text: string | undefined; source: string }): 
   return text;
 }
 
-function address({ text, source }: { text: string | undefined; source: string }): Config['listen'] {
+function address({ text, source }: RawOption): Config['listen'] {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):([0-9]{1,5})$/.exec(text ?? '');
   const port = Number(match?.[2]);
   if (!match || port > 65_535)

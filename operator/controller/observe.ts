@@ -39,14 +39,11 @@ export interface Surroundings {
 /** The world of one fleet, out of the stores alone: nothing is fetched here. */
 export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroundings): World {
   const key = `${fleet.namespace}/${fleet.name}`;
-  const deployments = view.ofFleet(key, 'Deployment').filter((entry) => isControlledBy(entry, fleet.uid));
   const pods = view.ofFleet(key, 'Pod').filter(isRelayPod).map(observePod);
   return {
     nowMs: around.nowMs,
     fleet,
-    relays: deployments.map((entry) =>
-      remembered(seenRelays, entry, () => observeRelay(entry, around.fieldManager)),
-    ),
+    relays: relaysOf(view, key, fleet.uid, around.fieldManager),
     pods,
     nodes: new Map(
       view.nodes
@@ -69,6 +66,22 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
       .map(({ kind, object }) => observeAutoscaler(object, kind, fleet.uid)),
     mayRollOut: around.mayRollOut,
   };
+}
+
+/** The relays of a fleet, as `observe` sees them. */
+export function observeRelays(
+  view: ClusterView,
+  { metadata }: KubeObject,
+  fieldManager: string,
+): ObservedRelay[] {
+  return relaysOf(view, `${metadata.namespace}/${metadata.name}`, metadata.uid, fieldManager);
+}
+
+function relaysOf(view: ClusterView, key: string, uid: string, fieldManager: string): ObservedRelay[] {
+  return view
+    .ofFleet(key, 'Deployment')
+    .filter((entry) => isControlledBy(entry, uid))
+    .map((entry) => remembered(seenRelays, entry, () => observeRelay(entry, fieldManager)));
 }
 
 /** Stores hand out the same object until it changes: what it says needn't be worked out at each look. */

@@ -14,16 +14,24 @@ import { Connection } from '../kube/connection.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { LeaderElection } from '../kube/leader-election.ts';
 import { WorkQueue } from '../kube/work-queue.ts';
+import { startMetricsApi } from '../metricsapi/metrics-api.ts';
+import type { MetricsApi } from '../plan/metrics-api.ts';
 import { MANAGED_BY } from '../specs/object.ts';
 import { Announcer } from './announcer.ts';
 import { ClusterView, isRelayPod } from './cluster-view.ts';
 import { Controller } from './controller.ts';
 import { loadKubeConfig } from './kubeconfig.ts';
 import { MasterWatch } from './master-watch.ts';
+import { metricSource } from './metric-source.ts';
 import { operatorMetrics } from './metrics.ts';
 import { startProbeServer } from './probe-server.ts';
 import { Resolver } from './resolver.ts';
 
+const NO_METRICS_API: MetricsApi = {
+  state: 'off',
+  message:
+    'this operator serves no metrics to autoscalers (--metrics-api-service): upgrade its chart with customMetrics.enabled=true',
+};
 const CONTROLLER = 'wavryrelay';
 const LEASE = 'wavry-relay-operator';
 /** Relays asked at the same time. */
@@ -103,7 +111,7 @@ export async function startOperator(config: Config, log: Logger, version: string
     masters,
     resolver,
     announcer: new Announcer(events, (level, message, fields) => void log.log(level, message, fields)),
-    metricsApi: () => ({ state: 'off', message: 'this operator serves no custom metrics' }),
+    metricsApi: () => metricsApi?.state ?? NO_METRICS_API,
     fieldManager: MANAGED_BY,
     defaultImage: config.relayImage,
     maxConcurrentRollouts: config.maxConcurrentRollouts,
@@ -165,6 +173,7 @@ export async function startOperator(config: Config, log: Logger, version: string
         random: Math.random,
         onStarted: () => {
           log.info('leading');
+          metricsApi?.leads();
           addAll();
         },
         onStopped: () => {
@@ -190,6 +199,28 @@ export async function startOperator(config: Config, log: Logger, version: string
       syncedMs !== undefined ? undefined : 'the first lists of the API server are not complete yet',
   });
 
+  const metricsApi =
+    config.metricsApi &&
+    (await startMetricsApi({
+      ...config.metricsApi,
+      namespace: config.leaseNamespace ?? access.namespace,
+      client,
+      writer,
+      leading,
+      wallMs: Date.now,
+      random: Math.random,
+      fieldManager: MANAGED_BY,
+      source: metricSource({
+        view,
+        polls: () => poller.polls,
+        pollsComplete: () => poller.complete,
+        wallMs: Date.now,
+        fieldManager: MANAGED_BY,
+      }),
+      onState: () => addAll(),
+      onProblem: warn,
+    }));
+
   log.info(
     `watching ${config.namespaces.length === 0 ? 'all namespaces' : config.namespaces.join(', ')} of ${connection.server}`,
   );
@@ -210,6 +241,7 @@ export async function startOperator(config: Config, log: Logger, version: string
       await Promise.race([queue.stop(), patience]);
       await Promise.race([events.stop(), patience]);
       await poller.stop();
+      if (metricsApi) await Promise.race([metricsApi.stop(), patience]);
       // What still isn't finished writes nothing from here on.
       await election?.stop();
       await view.stop();

@@ -22,6 +22,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   /** One namespace, or all of them. */
   readonly namespace?: string;
   readonly labelSelector?: string;
+  readonly fieldSelector?: string;
   readonly store: Store<T>;
   readonly random: () => number;
   /** Told of every failure that is not routine; `missing` means that the API server doesn't know this kind. */
@@ -112,15 +113,16 @@ export class Reflector<T extends KubeObject> {
   }
 
   #page(query: Readonly<Record<string, string | number | undefined>>): Promise<List<T>> {
-    const { client, resource, namespace, labelSelector } = this.#options;
+    const { client, resource, namespace, labelSelector, fieldSelector } = this.#options;
     return client.call('GET', resourcePath(resource, namespace), {
-      query: { ...query, labelSelector },
+      query: { ...query, labelSelector, fieldSelector },
       signal: this.#stop.signal,
     });
   }
 
   async #watch(): Promise<void> {
-    const { client, resource, namespace, labelSelector, random, idleMs, watchSeconds } = this.#options;
+    const { client, resource, namespace, labelSelector, fieldSelector, random, idleMs, watchSeconds } =
+      this.#options;
     const query = {
       watch: true,
       allowWatchBookmarks: true,
@@ -128,6 +130,7 @@ export class Reflector<T extends KubeObject> {
       // 5 to 10 minutes, so that the watches of a fleet don't end together.
       timeoutSeconds: Math.floor((watchSeconds ?? 300) * (1 + random())),
       labelSelector,
+      fieldSelector,
     };
     const lines = client.stream(
       resourcePath(resource, namespace),

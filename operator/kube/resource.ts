@@ -13,6 +13,7 @@ function resource(group: string, version: string, plural: string, kind: string, 
 }
 
 export const Resources = {
+  apiServices: resource('apiregistration.k8s.io', 'v1', 'apiservices', 'APIService', false),
   configMaps: resource('', 'v1', 'configmaps', 'ConfigMap'),
   deployments: resource('apps', 'v1', 'deployments', 'Deployment'),
   events: resource('', 'v1', 'events', 'Event'),
@@ -34,6 +35,14 @@ export const Resources = {
   serviceAccounts: resource('', 'v1', 'serviceaccounts', 'ServiceAccount'),
   serviceMonitors: resource('monitoring.coreos.com', 'v1', 'servicemonitors', 'ServiceMonitor'),
   services: resource('', 'v1', 'services', 'Service'),
+  subjectAccessReviews: resource(
+    'authorization.k8s.io',
+    'v1',
+    'subjectaccessreviews',
+    'SubjectAccessReview',
+    false,
+  ),
+  tokenReviews: resource('authentication.k8s.io', 'v1', 'tokenreviews', 'TokenReview', false),
   wavryRelays: resource('wavry.dev', 'v1alpha1', 'wavryrelays', 'WavryRelay'),
 } as const satisfies Record<string, Resource>;
 

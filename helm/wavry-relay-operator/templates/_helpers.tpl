@@ -10,6 +10,21 @@
 {{ .Values.serviceAccount.name | default (include "wavry-relay-operator.fullname" .) }}
 {{- end -}}
 
+{{- define "wavry-relay-operator.metricsName" -}}
+{{ include "wavry-relay-operator.fullname" . }}-metrics
+{{- end -}}
+
+{{- /* Whose custom.metrics.k8s.io is, if not ours: empty when it is free. A cluster has one owner of it. */}}
+{{- define "wavry-relay-operator.foreignMetrics" -}}
+{{- range $version := list "v1beta1" "v1beta2" -}}
+{{- with lookup "apiregistration.k8s.io/v1" "APIService" "" (printf "%s.custom.metrics.k8s.io" $version) -}}
+{{- $service := .spec.service | default dict -}}
+{{- if not (and (eq (toString $service.namespace) $.Release.Namespace) (eq (toString $service.name) (include "wavry-relay-operator.metricsName" $))) -}}
+{{ .metadata.name }} belongs to {{ if $service.name }}Service {{ $service.namespace }}/{{ $service.name }}{{ else }}the API server itself{{ end }}. {{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "wavry-relay-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -327,10 +327,12 @@ function auditedWrites(operator: OperatorCluster): string[] {
         },
     )
     .filter(
-      ({ userAgent, verb, stage }) =>
+      ({ userAgent, verb, stage, objectRef }) =>
         userAgent?.startsWith('wavry-relay-operator') === true &&
         stage === 'ResponseComplete' &&
-        !['get', 'list', 'watch'].includes(verb),
+        !['get', 'list', 'watch'].includes(verb) &&
+        // A question, whether somebody who asks for metrics may.
+        objectRef?.resource !== 'subjectaccessreviews',
     )
     .map(({ verb, objectRef }) => `${verb} ${objectRef?.resource}/${objectRef?.name}`);
 }

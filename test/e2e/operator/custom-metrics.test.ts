@@ -1,0 +1,361 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+
+import { METRICS_API_SERVICES } from '../../../operator/plan/metrics-api.ts';
+import { Resources } from '../../../operator/kube/resource.ts';
+import type { KubeObject } from '../../../operator/kube/object.ts';
+import { CHART, fleetOf, MASTER_URL, OPERATOR_NAMESPACE, OperatorCluster } from './operator-cluster.ts';
+import { until } from './until.ts';
+
+const API = '/apis/custom.metrics.k8s.io';
+const SERVICE = 'wavry-wavry-relay-operator-metrics';
+const HOST = `${SERVICE}.${OPERATOR_NAMESPACE}.svc`;
+/** Six sessions of a fleet whose relays hold ten, at 50 %: a second relay is needed. */
+const SESSIONS = 6;
+
+interface MetricValue {
+  readonly describedObject: { readonly kind: string; readonly name: string; readonly namespace: string };
+  readonly value: string;
+  readonly timestamp: string;
+  readonly metric?: { readonly name: string };
+  readonly metricName?: string;
+  readonly windowSeconds?: number;
+}
+
+interface ApiServiceObject extends KubeObject {
+  readonly spec: { readonly caBundle?: string; readonly service: { readonly name: string } };
+}
+
+suite('custom.metrics.k8s.io through the real aggregation layer', () => {
+  let operator: OperatorCluster;
+  let peers: ChildProcess | undefined;
+
+  before(async () => {
+    operator = await OperatorCluster.start({ nodes: 2, hpaSyncPeriod: 2, auditLog: true });
+    await Promise.all([operator.startMaster(), operator.installOperator('--set=replicas=2')]);
+    await operator.apply(
+      fleetOf('games', {
+        limits: { maxSessions: 10 },
+        autoscaling: { minReplicas: 1, maxReplicas: 3, targetSessionUtilization: 50 },
+        drain: { timeout: '5s' },
+      }),
+    );
+    await operator.whenServing('games');
+  });
+  after(() => operator.stop());
+
+  const raw = (path: string, ...flags: readonly string[]): Promise<string> =>
+    operator.cluster.kubectl(['get', '--raw', `${API}${path}`, ...flags]);
+  const values = async (path: string): Promise<MetricValue[]> =>
+    (JSON.parse(await raw(path)) as { items: MetricValue[] }).items;
+  const apiService = (name: string): Promise<ApiServiceObject | undefined> =>
+    operator.find<ApiServiceObject>(Resources.apiServices, undefined, name);
+
+  test('both versions are available and discovered', async () => {
+    for (const name of METRICS_API_SERVICES) {
+      await operator.cluster.kubectl([
+        'wait',
+        `apiservice/${name}`,
+        '--for=condition=Available',
+        '--timeout=60s',
+      ]);
+    }
+    const { resources } = JSON.parse(await raw('/v1beta2')) as { resources: { name: string }[] };
+    assert.ok(resources.some(({ name }) => name === 'wavryrelays.wavry.dev/overload_shed_packets'));
+    // Fails, and says so, when any group's discovery does.
+    await operator.cluster.kubectl(['api-resources']);
+    const versions = await operator.cluster.kubectl(['api-versions']);
+    assert.match(versions, /custom\.metrics\.k8s\.io\/v1beta1\ncustom\.metrics\.k8s\.io\/v1beta2/);
+    const group = JSON.parse(await raw('')) as { preferredVersion: { version: string } };
+    assert.equal(group.preferredVersion.version, 'v1beta2');
+  });
+
+  test('the fleet’s sessions are told as they are, and the HPA makes room for them', async () => {
+    peers = operator.spawn('local/peers/main.ts', [
+      `--master=${MASTER_URL}`,
+      `--sessions=${SESSIONS}`,
+      '--rate=5',
+      '--json',
+    ]);
+    peers.stdout?.resume();
+    peers.stderr?.resume();
+    const path = '/v1beta2/namespaces/default/wavryrelays.wavry.dev/games/active_sessions';
+    const [item] = await until('the sessions', async () => {
+      const items = await values(path);
+      return items[0]?.value === String(SESSIONS) && items;
+    });
+    assert.deepEqual(item?.describedObject, {
+      kind: 'WavryRelay',
+      namespace: 'default',
+      name: 'games',
+      apiVersion: 'wavry.dev/v1alpha1',
+    });
+    assert.equal(item?.metric?.name, 'active_sessions');
+    const ageMs = Date.now() - Date.parse(item?.timestamp ?? '');
+    assert.ok(ageMs >= 0 && ageMs < 20_000, `it is ${ageMs} ms old`);
+
+    await until(
+      'the HPA to ask for a second relay',
+      async () => (await operator.fleet('games')).spec.replicas === 2,
+    );
+    await operator.whenServing('games');
+    await operator.whenCondition('games', 'Autoscaling', { status: 'True', reason: 'Active' });
+    assert.equal((await values(path))[0]?.value, String(SESSIONS), 'a further relay changes no demand');
+  });
+
+  test('v1beta1, lists by selector, pods, rates', async () => {
+    const fleets = '/v1beta1/namespaces/default/wavryrelays.wavry.dev';
+    const [old] = await values(`${fleets}/games/active_sessions`);
+    assert.equal(old?.metricName, 'active_sessions');
+    assert.equal(old?.value, String(SESSIONS));
+    await operator.cluster.kubectl(['label', 'wr/games', 'tier=gold']);
+    await until(
+      'the label',
+      async () =>
+        (await values(`${fleets}/*/active_sessions?labelSelector=tier%20in%20(gold,silver)`)).length === 1,
+    );
+    assert.deepEqual(await values(`${fleets}/*/active_sessions?labelSelector=tier=silver`), []);
+
+    const pods = '/v1beta2/namespaces/default/pods';
+    const each = await values(`${pods}/*/active_sessions?labelSelector=wavry.dev/fleet=games`);
+    assert.equal(each.length, 2);
+    assert.equal(
+      each.reduce((sum, { value }) => sum + Number(value), 0),
+      SESSIONS,
+    );
+    const [one] = await values(`${pods}/${each[0]!.describedObject.name}/active_sessions`);
+    assert.equal(one?.value, each[0]!.value);
+    const [rate] = await until('two samples', () =>
+      values('/v1beta2/namespaces/default/wavryrelays.wavry.dev/games/overload_shed_packets'),
+    );
+    assert.deepEqual([rate?.value, rate?.windowSeconds], ['0', 30]);
+  });
+
+  test('what isn’t there is not found, in words', async () => {
+    for (const [path, words] of [
+      ['/v1beta2/namespaces/default/wavryrelays.wavry.dev/none/active_sessions', /"none" not found/],
+      ['/v1beta2/namespaces/default/wavryrelays.wavry.dev/games/fps', /could not find the metric fps/],
+      ['/v1beta2/namespaces/default/deployments.apps/games/active_sessions', /could not find the metric/],
+      ['/v1beta2/nodes/node-1/active_sessions', /could not find the metric/],
+    ] as const) {
+      await assert.rejects(raw(path), words);
+    }
+    await operator.apply(fleetOf('empty', { image: 'test/none:1' }));
+    await until('nothing known of a fleet that doesn’t run', () =>
+      raw('/v1beta2/namespaces/default/wavryrelays.wavry.dev/empty/active_sessions').then(
+        () => false,
+        (error: Error) => /no relay of empty has answered yet/.test(error.message),
+      ),
+    );
+    await operator.deleteFleet('empty');
+  });
+
+  test('each replica answers those it knows, and nobody else', async () => {
+    const { spec } = (await apiService(METRICS_API_SERVICES[1]!))!;
+    const ca = join(operator.cluster.directory, 'metrics-ca.crt');
+    writeFileSync(ca, Buffer.from(spec.caBundle ?? '', 'base64'));
+    await operator.apply(
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'reader', namespace: 'default' } },
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'stranger', namespace: 'default' } },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'Role',
+        metadata: { name: 'reads-metrics', namespace: 'default' },
+        rules: [
+          {
+            apiGroups: ['custom.metrics.k8s.io'],
+            resources: ['wavryrelays.wavry.dev/active_sessions'],
+            verbs: ['get'],
+          },
+        ],
+      },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        metadata: { name: 'reads-metrics', namespace: 'default' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'reads-metrics' },
+        subjects: [{ kind: 'ServiceAccount', name: 'reader', namespace: 'default' }],
+      },
+    );
+    const token = async (account: string): Promise<string> =>
+      (await operator.cluster.kubectl(['create', 'token', account])).trim();
+    const [reader, stranger] = await Promise.all([token('reader'), token('stranger')]);
+    const pods = await operator.list<KubeObject & { status: { podIP: string } }>(
+      Resources.pods,
+      OPERATOR_NAMESPACE,
+    );
+    assert.equal(pods.length, 2);
+    for (const { status } of pods) {
+      const ask = async (...headers: readonly string[]): Promise<string> => {
+        const { stdout } = await operator.cluster.exec('curl', [
+          '--silent',
+          '--max-time',
+          '10',
+          `--cacert`,
+          ca,
+          `--connect-to`,
+          `${HOST}:443:${status.podIP}:10250`,
+          '--write-out',
+          ' %{http_code}',
+          ...headers.flatMap((header) => ['--header', header]),
+          `https://${HOST}${API}/v1beta2/namespaces/default/wavryrelays.wavry.dev/games/active_sessions`,
+        ]);
+        return stdout;
+      };
+      assert.match(await ask(), /"reason":"Unauthorized".* 401$/s);
+      assert.match(await ask('X-Remote-User: kubernetes-admin', 'X-Remote-Group: system:masters'), / 401$/);
+      assert.match(await ask('Authorization: Bearer made-up'), / 401$/);
+      assert.match(
+        await ask(`Authorization: Bearer ${stranger}`),
+        /User \\"system:serviceaccount:default:stranger\\" cannot get resource.* 403$/s,
+      );
+      assert.match(await ask(`Authorization: Bearer ${reader}`), /"value":"6".* 200$/s);
+      assert.match(
+        await ask(`Authorization: Bearer ${stranger}`, 'X-Remote-User: kubernetes-admin'),
+        / 403$/,
+        'a user can’t speak for another',
+      );
+      const forged = operator.cluster.exec('curl', [
+        '--silent',
+        '--cacert',
+        ca,
+        `https://${status.podIP}:10250/`,
+      ]);
+      await assert.rejects(forged, 'the certificate is for the Service’s name only');
+    }
+    await assert.rejects(
+      raw('/v1beta2/namespaces/default/wavryrelays.wavry.dev/games/active_sessions', '--as=somebody'),
+      /cannot get resource "wavryrelays\.wavry\.dev\/active_sessions"/,
+    );
+  });
+
+  test('an upgrade leaves the authority as it is', async () => {
+    const before = await Promise.all(METRICS_API_SERVICES.map(apiService));
+    assert.ok(before.every((service) => (service?.spec.caBundle?.length ?? 0) > 100));
+    await operator.helm(
+      'upgrade',
+      'wavry',
+      CHART,
+      `--namespace=${OPERATOR_NAMESPACE}`,
+      '--reuse-values',
+      '--set=serviceAccount.annotations.again=yes',
+      '--set=replicas=1',
+      '--wait',
+      '--timeout=90s',
+    );
+    const after = await Promise.all(METRICS_API_SERVICES.map(apiService));
+    assert.deepEqual(
+      after.map((service) => service?.spec),
+      before.map((service) => service?.spec),
+    );
+    await until(
+      'metrics after the upgrade',
+      async () =>
+        (await values('/v1beta2/namespaces/default/wavryrelays.wavry.dev/games/active_sessions'))[0]
+          ?.value === String(SESSIONS),
+    );
+  });
+
+  test('somebody else’s APIService is left alone, and the condition names it', async () => {
+    peers?.kill('SIGTERM');
+    const name = METRICS_API_SERVICES[0]!;
+    const service = { name: 'prometheus-adapter', namespace: 'monitoring', port: 443 };
+    const patch = (spec: object): Promise<string> =>
+      operator.cluster.kubectl([
+        'patch',
+        'apiservice',
+        name,
+        '--type=merge',
+        `--patch=${JSON.stringify({ spec })}`,
+      ]);
+    await patch({ service, caBundle: null, insecureSkipTLSVerify: true });
+    await operator.whenCondition('games', 'Autoscaling', {
+      status: 'False',
+      reason: 'ForeignMetricsAPI',
+      message: /v1beta1\.custom\.metrics\.k8s\.io belongs to Service monitoring\/prometheus-adapter/,
+    });
+    await operator.whenCondition('games', 'Ready', { status: 'True' });
+    const left = await apiService(name);
+    assert.deepEqual(left?.spec.service, service);
+    assert.equal(left?.spec.caBundle, undefined);
+
+    const notes = await operator.helm(
+      'upgrade',
+      'wavry',
+      CHART,
+      `--namespace=${OPERATOR_NAMESPACE}`,
+      '--reuse-values',
+      '--dry-run=server',
+    );
+    assert.match(notes, /belongs to Service monitoring\/prometheus-adapter\. It is left alone/);
+    assert.doesNotMatch(notes, /kind: APIService/);
+
+    await patch({
+      service: { ...service, name: SERVICE, namespace: OPERATOR_NAMESPACE },
+      insecureSkipTLSVerify: null,
+    });
+    await operator.whenCondition('games', 'Autoscaling', { reason: 'Active' });
+  });
+
+  test('helm uninstall takes the APIServices first', async () => {
+    await operator.helm('uninstall', 'wavry', `--namespace=${OPERATOR_NAMESPACE}`, '--wait');
+    const deletions = readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as AuditLine)
+      .filter(
+        ({ verb, userAgent, stage }) =>
+          verb === 'delete' && stage === 'ResponseComplete' && /^(Helm|helm)/.test(userAgent ?? ''),
+      )
+      .map(({ objectRef }) => objectRef?.resource);
+    assert.deepEqual(deletions.slice(0, 2), ['apiservices', 'apiservices']);
+    assert.ok(deletions.indexOf('deployments') > 1);
+    assert.equal(await apiService(METRICS_API_SERVICES[0]!), undefined);
+  });
+
+  test('a namespace deleted under the operator freezes the others until the documented line was run', async () => {
+    await operator.installOperator();
+    await operator.cluster.kubectl([
+      'wait',
+      `apiservice/${METRICS_API_SERVICES[1]}`,
+      '--for=condition=Available',
+      '--timeout=60s',
+    ]);
+    await operator.cluster.kubectl(['create', 'namespace', 'innocent']);
+    await operator.cluster.kubectl(['delete', 'namespace', OPERATOR_NAMESPACE, '--wait=false']);
+    await operator.cluster.kubectl([
+      'wait',
+      `apiservice/${METRICS_API_SERVICES[1]}`,
+      '--for=condition=Available=False',
+      '--timeout=60s',
+    ]);
+    await operator.cluster.kubectl(['delete', 'namespace', 'innocent', '--wait=false']);
+    await until('the deletion to be held up', async () =>
+      /DiscoveryFailed/.test(
+        await operator.cluster.kubectl(['get', 'namespace', 'innocent', '--output=json']),
+      ),
+    );
+    const [command, ...line] = documentedLine();
+    assert.equal(command, 'kubectl');
+    await operator.cluster.kubectl(line);
+    await operator.cluster.kubectl(['wait', 'namespace/innocent', '--for=delete', '--timeout=80s']);
+  });
+});
+
+interface AuditLine {
+  readonly verb: string;
+  readonly stage: string;
+  readonly userAgent?: string;
+  readonly objectRef?: { readonly resource: string };
+}
+
+/** As NOTES print it. */
+function documentedLine(): readonly string[] {
+  const notes = readFileSync(join(CHART, 'templates/NOTES.txt'), 'utf8');
+  const line = /^ {2}(kubectl delete apiservice .+)$/m.exec(notes)?.[1];
+  assert.ok(line, 'the notes have the line');
+  return line.split(' ');
+}
