@@ -124,13 +124,10 @@ function mayHaveServed(world: DemandWorld, pod: ObservedPod): boolean {
   return (
     pod.ready ||
     world.master?.has(pod.uid) === true ||
-    (written !== undefined && SERVED.has(written.state)) ||
-    (written?.sessions ?? 0) > 0 ||
+    written?.sessions !== undefined ||
     (pod.waiting === undefined && (pod.terminating || draining))
   );
 }
-
-const SERVED: ReadonlySet<string> = new Set(['Serving', 'Draining', 'Drained', 'Unreachable']);
 
 function lastWritten(world: DemandWorld, pod: ObservedPod): number {
   const written = world.fleet.status?.relays?.find((relay) => relay.relayId === pod.uid);

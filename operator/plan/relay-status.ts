@@ -85,10 +85,12 @@ export function mismatchOf(view: RelayView, endpoint: EndpointDecision): Trouble
   };
 }
 
+/** @param before what the last status said of relays, by id */
 export function relayStatus(
   view: RelayView,
   endpoint: EndpointDecision,
   trouble: Trouble | undefined,
+  before: ReadonlyMap<string, RelayStatus>,
 ): RelayStatus {
   const { relay, pod } = view;
   const reason = trouble ? `${trouble.reason}: ${trouble.message}` : drainInWords(view);
@@ -101,7 +103,7 @@ export function relayStatus(
     ...(pod ? { pod: pod.name, relayId: pod.uid } : {}),
     ...(pod?.node === undefined ? {} : { node: pod.node }),
     ...(firstEndpoint === undefined ? {} : { endpoint: firstEndpoint }),
-    ...(view.poll || view.terminatingPods.length > 0 ? { sessions: view.sessions } : {}),
+    ...sessionsOf(view, pod && before.get(pod.uid)),
     ...(relay.drainingSinceMs === undefined
       ? {}
       : { drainingSince: new Date(relay.drainingSinceMs).toISOString() }),
@@ -122,6 +124,13 @@ const DRAIN_WORDS: Record<DrainReason, string> = {
   ScaleDown: 'ScaleDown: fewer relays are wanted',
   Rollout: 'Rollout: a relay of the new revision takes its place',
 };
+
+/** What it said last, to an operator before this one if need be: by that a relay which falls silent is known to hold some. */
+function sessionsOf(view: RelayView, before: RelayStatus | undefined): Pick<RelayStatus, 'sessions'> {
+  const answered = view.terminatingPods.length > 0 || (view.poll !== undefined && view.poll.answeredMs > 0);
+  const sessions = answered ? view.sessions : before?.sessions;
+  return sessions === undefined ? {} : { sessions };
+}
 
 function stateOf(view: RelayView, trouble: Trouble | undefined): RelayStatus['state'] {
   if (view.draining) return view.empty ? 'Drained' : 'Draining';

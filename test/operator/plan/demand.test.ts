@@ -180,7 +180,7 @@ test('a relay that never answered this replica, but served others, counts at the
     { pod: { ready: true } },
     { pod: { terminating: true } },
     { atMaster: true },
-    { written: { state: 'Serving' } },
+    { written: { state: 'Serving', sessions: 0 } },
     { written: { state: 'Failed', sessions: 3 } },
   ];
   for (const entry of served) {

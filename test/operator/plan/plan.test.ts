@@ -131,6 +131,25 @@ test('any sequence of edits, sessions and time ends where the spec says and lose
   );
 });
 
+test('an operator that can’t ask a relay keeps what the one before it was told, and counts it', () => {
+  const cluster = new ModelCluster(base);
+  cluster.settle();
+  const [silent, ...others] = [...cluster.relays.values()];
+  silent!.sessions = 90;
+  for (const model of others) model.sessions = 10;
+  cluster.step();
+  const uid = silent!.pod!.uid;
+  for (let step = 0; step < 3; step += 1) {
+    const world = cluster.world();
+    const never = { ...world.polls.get(uid)!, answeredMs: 0, totalSessions: 0, error: 'ECONNREFUSED' };
+    const polls = new Map([...world.polls, [uid, never]]);
+    const { status } = plan({ ...world, polls, master: undefined });
+    assert.equal(status.relays?.find((relay) => relay.relayId === uid)?.sessions, 90);
+    assert.equal(status.totalSessions, 110);
+    cluster.status = status;
+  }
+});
+
 test('relays of a lost node are replaced, and the surplus drains when it returns', () => {
   const cluster = new ModelCluster({ ...base, replicas: 4 });
   cluster.settle();
