@@ -3,6 +3,7 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import express from 'express';
 
 import type { DevMaster } from './dev-master.ts';
+import { publicKeyHex } from './keys.ts';
 import type { Fault } from './misbehave.ts';
 import { misbehave } from './misbehave.ts';
 import type { Parsed } from './requests.ts';
@@ -116,6 +117,10 @@ function addDevelopmentCalls(app: Express, master: DevMaster, options: AppOption
     else response.json(session);
   });
 
+  app.post('/dev/keys/next', (_request, response) => {
+    const key = master.nextKey();
+    response.json({ public_key: publicKeyHex(key), key_id: key.keyId });
+  });
   app.post('/dev/keys/rotate', (_request, response) => {
     master.rotate();
     options.log(`signing with a new key, ${master.key().keyId}`);

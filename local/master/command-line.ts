@@ -54,6 +54,7 @@ Calls, beside those of Master that relays use:
   POST /dev/sessions     {relay_id?, client?, server?, soft_kbps?, hard_kbps?, lease_seconds?, session_id?,
                          claims?}
                          a session's two leases; with session_id and relay_id, fresh ones for that session
+  POST /dev/keys/next    the key that the next rotation brings
   POST /dev/keys/rotate  sign with a new key from now on
   POST /dev/misbehave    {kind, only?: "register" | "heartbeat", times?}; kind null ends it
 

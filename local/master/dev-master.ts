@@ -43,6 +43,7 @@ export class DevMaster {
   readonly #startedMs: number;
   readonly #onNewKey: (key: MasterKey) => void;
   #key: MasterKey;
+  #next: MasterKey | undefined;
   #fault: Fault | undefined;
   #calls = { register: 0, heartbeat: 0 };
 
@@ -63,9 +64,16 @@ export class DevMaster {
     return this.#key;
   }
 
+  /** The key that will sign after the next rotation, so that relays can be told ahead. */
+  nextKey(): MasterKey {
+    this.#next ??= generateKey();
+    return this.#next;
+  }
+
   /** Signs with a new key from now on. Relays learn it when they register again. */
   rotate(): void {
-    const key = generateKey();
+    const key = this.nextKey();
+    this.#next = undefined;
     this.#onNewKey(key);
     this.#key = key;
   }

@@ -126,6 +126,12 @@ export class OperatorCluster {
     return (await this.cluster.exec('curl', ['--silent', '--fail', '--max-time', '5', url])).stdout;
   }
 
+  /** POST inside the cluster's network. */
+  async post(url: string): Promise<string> {
+    const line = ['--silent', '--fail', '--max-time', '5', '--request', 'POST', url];
+    return (await this.cluster.exec('curl', line)).stdout;
+  }
+
   /** Relays as the Master lists them. */
   async registry(url: string = MASTER_URL): Promise<RelayListing[]> {
     return JSON.parse(await this.fetch(`${url}/v1/relays`)) as RelayListing[];

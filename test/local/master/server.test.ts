@@ -265,7 +265,11 @@ test('a new key signs from the rotation on, and survives in the key file', async
   const keyFile = join(folder, 'master.pem');
   const master = await start(t, { keyFile });
   const before = master.keyId;
+  const next = await post(master, '/dev/keys/next', {});
+  assert.deepEqual((await post(master, '/dev/keys/next', {})).json(), next.json());
+  assert.equal(master.keyId, before, 'it only tells the next key');
   const answer = await post(master, '/dev/keys/rotate', {});
+  assert.equal(answer.json()['public_key'], next.json()['public_key']);
   assert.notEqual(master.keyId, before);
   assert.equal(answer.json()['key_id'], master.keyId);
   const registered = await post(master, '/v1/relays/register', RELAY);

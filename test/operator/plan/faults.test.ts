@@ -242,7 +242,7 @@ test('a relay that was empty in an earlier drain is asked again before it goes',
   // It serves again, and doesn't answer while the fleet shrinks once more.
   going.sessions = 3;
   cluster.answering = false;
-  cluster.edit({ replicas: 1 });
+  cluster.edit({ replicas: 0 });
   for (let step = 0; step < 10; step += 1) second(cluster);
   assert.deepEqual(cluster.lost, []);
 });

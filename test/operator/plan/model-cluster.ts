@@ -231,7 +231,8 @@ export class ModelCluster {
   #delete(name: string): void {
     const model = this.relays.get(name)!;
     const timeoutMs = durationSeconds(this.spec.drain.timeout) * 1000;
-    if (model.sessions > 0 && this.clockMs < model.relay.drainingSinceMs! + timeoutMs) {
+    const sinceMs = model.relay.drainingSinceMs ?? this.clockMs;
+    if (model.sessions > 0 && this.clockMs < sinceMs + timeoutMs) {
       this.lost.push(`${name} went with ${model.sessions} sessions`);
     }
     if (model.pod) this.#leave(model.pod, model.sessions);

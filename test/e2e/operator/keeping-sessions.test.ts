@@ -1,0 +1,327 @@
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+
+import type { RelayListing } from '../../../local/master/dev-master.ts';
+import type { PeersReport } from '../../../local/peers/report.ts';
+import { isStatus } from '../../../operator/kube/kube-error.ts';
+import type { KubeObject } from '../../../operator/kube/object.ts';
+import { resourcePath, Resources } from '../../../operator/kube/resource.ts';
+import { ADMIN_TOKEN, fleetOf, OperatorCluster } from './operator-cluster.ts';
+import { until } from './until.ts';
+
+/** Sessions end soon after their peers did, so that a drain is a matter of seconds. */
+const BRIEF = { idleTimeout: '5s', leaseDuration: '10s' };
+/** Some for one test alone: what befalls them is nobody else's business. */
+const NODES = ['drained-0', 'drained-1', 'lost-0', 'lost-1', 'calm-0'];
+
+interface Pod extends KubeObject {
+  readonly spec: { readonly nodeName?: string };
+  readonly status: { readonly containerStatuses?: readonly { readonly restartCount: number }[] };
+}
+
+/** Everything that ends or changes relays under live sessions. Each fleet has a Master and peers of its own. */
+suite('sessions are kept', { concurrency: 3 }, () => {
+  let operator: OperatorCluster;
+
+  before(async () => {
+    operator = await OperatorCluster.start({
+      nodes: NODES.map((name) => ({
+        name,
+        labels: { only: name.split('-')[0]! },
+        ...(name.startsWith('calm')
+          ? {}
+          : { taints: [{ key: 'only', value: name.split('-')[0]!, effect: 'NoSchedule' }] }),
+      })),
+      nodeMonitorGracePeriod: 8,
+    });
+    await operator.installOperator();
+    await operator.apply({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'admin', namespace: 'default' },
+      stringData: { token: ADMIN_TOKEN },
+    });
+  });
+  after(() => operator.stop());
+
+  /** A Master of its own, and a fleet that registers there. */
+  const start = async (
+    name: string,
+    port: number,
+    spec: Readonly<Record<string, unknown>>,
+    where = 'calm',
+  ): Promise<string> => {
+    const url = `http://198.18.0.1:${port}`;
+    await operator.startMaster(url);
+    await operator.apply(
+      fleetOf(name, {
+        sessions: BRIEF,
+        drain: { timeout: '3m' },
+        ...spec,
+        master: {
+          url,
+          adminTokenFrom: { secretKeyRef: { name: 'admin', key: 'token' } },
+          ...(spec['master'] as object | undefined),
+        },
+        pod: {
+          nodeSelector: { only: where },
+          tolerations: [{ key: 'only', operator: 'Exists' }],
+          resources: { requests: { cpu: '10m' } },
+        },
+      }),
+    );
+    await operator.whenServing(name);
+    return url;
+  };
+  const patch = (name: string, spec: object): Promise<string> =>
+    operator.cluster.kubectl(['patch', `wr/${name}`, '--type=merge', `--patch=${JSON.stringify({ spec })}`]);
+  const pods = (name: string): Promise<Pod[]> =>
+    operator.list<Pod>(Resources.pods, 'default', `wavry.dev/fleet=${name}`);
+
+  /** Peers, once each relay has sessions. */
+  const talk = async (
+    url: string,
+    ...args: readonly string[]
+  ): Promise<{ readonly report: Promise<PeersReport> }> => {
+    const report = operator.peers(`--master=${url}`, '--rate=10', '--bidirectional', ...args);
+    report.catch(() => undefined);
+    await until('sessions on each relay', async () =>
+      (await operator.registry(url)).every(({ load_pct }) => load_pct > 0),
+    );
+    return { report };
+  };
+  const assertNothingLost = (report: PeersReport): void => {
+    assert.deepEqual(report.problems, []);
+    assert.equal(report.packets.lost, 0);
+    assert.deepEqual(report.leases.rejects, {});
+  };
+  const whenState = (
+    url: string,
+    relayId: string,
+    wanted: (state: RelayListing['state']) => boolean,
+    what: string,
+  ): Promise<RelayListing> =>
+    until(`${relayId} to be ${what} at Master`, async () => {
+      const entry = (await operator.registry(url)).find((relay) => relay.relay_id === relayId);
+      if (!entry || !wanted(entry.state)) throw new Error(entry?.state ?? 'unknown');
+      return entry;
+    });
+
+  test('Master’s keys rotate with an overlap: no restart, no rejected lease', async () => {
+    const url = 'http://198.18.0.1:8101';
+    await operator.startMaster(url);
+    const old = (JSON.parse(await operator.fetch(`${url}/.well-known/wavry-id`)) as { public_key: string })
+      .public_key;
+    await operator.apply(
+      fleetOf('keys', {
+        replicas: 2,
+        sessions: BRIEF,
+        master: { url, publicKeys: [old] },
+        pod: { nodeSelector: { only: 'calm' }, resources: { requests: { cpu: '10m' } } },
+      }),
+    );
+    const relays = await operator.whenServing('keys');
+    const { report } = await talk(
+      url,
+      '--sessions=6',
+      '--duration=20',
+      '--behaviour=renewing',
+      '--renew-seconds=1',
+    );
+
+    const next = JSON.parse(await operator.post(`${url}/dev/keys/next`)) as {
+      public_key: string;
+      key_id: string;
+    };
+    const whenPinned = async (count: number): Promise<void> => {
+      for (const { pod } of relays) {
+        await until(`${pod} to pin ${count} keys`, async () => {
+          const lines = (await operator.cluster.kubectl(['logs', pod!, '--tail=-1'])).split('\n');
+          const last = lines.findLast((line) => line.includes('has changed; pinned now:')) ?? '';
+          return last.split('pinned now:')[1]?.split(',').length === count && last.includes(next.key_id);
+        });
+      }
+    };
+    await patch('keys', { master: { publicKeys: [old, next.public_key] } });
+    await whenPinned(2);
+    await operator.post(`${url}/dev/keys/rotate`);
+    const newcomers = await operator.peers(`--master=${url}`, '--rate=10', '--sessions=4', '--duration=2');
+    assertNothingLost(newcomers);
+    await patch('keys', { master: { publicKeys: [next.public_key] } });
+    await whenPinned(1);
+    assertNothingLost(await operator.peers(`--master=${url}`, '--rate=10', '--sessions=4', '--duration=2'));
+    assertNothingLost(await report);
+    assert.deepEqual(
+      (await operator.whenServing('keys')).map(({ pod }) => pod),
+      relays.map(({ pod }) => pod),
+    );
+    assert.ok((await pods('keys')).every((pod) => pod.status.containerStatuses?.[0]?.restartCount === 0));
+    assert.match(await operator.cluster.kubectl(['logs', relays[0]!.pod!]), new RegExp(next.key_id));
+    await operator.deleteFleet('keys');
+  });
+
+  test('Master hears which relays drain, again when its mark is gone, and which serve again', async () => {
+    const url = await start('marks', 8102, { replicas: 2 });
+    const { report } = await talk(url, '--sessions=8', '--duration=45');
+    await patch('marks', { replicas: 1 });
+    const going = await until('one to drain', async () =>
+      (await operator.fleet('marks')).status?.relays?.find((relay) => relay.state === 'Draining'),
+    );
+    await operator.whenEvent(
+      'marks',
+      'DrainStarted',
+      /drains \d+ sessions: 1 relays are asked for; (none holds fewer|it holds fewest)/,
+    );
+    assert.match(going.reason ?? '', /ScaleDown: fewer relays are wanted/);
+    await whenState(url, going.relayId!, (state) => state === 'Draining', 'Draining');
+
+    // A registration clears the mark (wire reference 4); here it is taken away by hand.
+    await operator.cluster.exec('curl', [
+      '--silent',
+      '--fail',
+      '--request',
+      'POST',
+      '--header',
+      `authorization: Bearer ${ADMIN_TOKEN}`,
+      '--header',
+      'content-type: application/json',
+      '--data',
+      JSON.stringify({ relay_id: going.relayId, new_state: 'Active' }),
+      `${url}/admin/api/relays/update_state`,
+    ]);
+    await whenState(url, going.relayId!, (state) => state === 'Draining', 'Draining again');
+
+    await patch('marks', { replicas: 2 });
+    await whenState(url, going.relayId!, (state) => state === 'Active', 'Active');
+    await operator.whenEvent('marks', 'DrainTakenBack', /serves again, with the \d+ sessions that it kept/);
+    const relays = await operator.whenServing('marks');
+    assert.ok(
+      relays.some(({ pod }) => pod === going.pod),
+      'the same pod',
+    );
+
+    // Somebody ends the pod of the other one: it is replaced at once, and Master hears of it too.
+    const other = relays.find(({ pod }) => pod !== going.pod)!;
+    await operator.cluster.kubectl(['delete', 'pod', other.pod!, '--wait=false']);
+    await whenState(url, other.relayId!, (state) => state === 'Draining', 'Draining while it ends');
+    await operator.whenEvent(
+      'marks',
+      'PodEnding',
+      new RegExp(`pod ${other.pod} .*another pod takes its place`),
+    );
+    await until('its replacement to serve beside it', async () => {
+      const there = await pods('marks');
+      const { status } = await operator.fleet('marks');
+      return (
+        there.some(({ metadata }) => metadata.name === other.pod) &&
+        status?.readyReplicas === 2 &&
+        status.relays?.every(({ pod }) => pod !== other.pod)
+      );
+    });
+    assertNothingLost(await report);
+    await operator.deleteFleet('marks');
+  });
+
+  test('a rollout that is reverted half way takes its relays back', async () => {
+    const url = await start('turning', 8103, { replicas: 3 });
+    const before = (await operator.fleet('turning')).status?.relays?.map(({ name }) => name);
+    const { report } = await talk(url, '--sessions=9', '--duration=25');
+    await patch('turning', { restartedAt: '2026-01-01T00:00:00Z' });
+    await operator.whenEvent('turning', 'RolloutStarted', /relays of revision \w+ give way to revision \w+/);
+    await until(
+      'one to drain',
+      async () => ((await operator.fleet('turning')).status?.drainingReplicas ?? 0) > 0,
+    );
+    await patch('turning', { restartedAt: null });
+    assertNothingLost(await report);
+    const relays = await operator.whenServing('turning');
+    assert.deepEqual(
+      relays.map(({ name }) => name),
+      before,
+    );
+    await operator.whenEvent('turning', 'RolloutFinished', /./);
+    await operator.deleteFleet('turning');
+  });
+
+  test('kubectl drain, while three relays drain and one never becomes ready', async () => {
+    const url = await start('moved', 8104, { replicas: 5 }, 'drained');
+    await operator.apply(
+      fleetOf('unready', {
+        sessions: BRIEF,
+        master: { url: 'http://198.18.0.1:9' },
+        pod: {
+          nodeSelector: { 'kubernetes.io/hostname': 'drained-0' },
+          tolerations: [{ key: 'only', operator: 'Exists' }],
+          resources: { requests: { cpu: '10m' } },
+        },
+      }),
+    );
+    await operator.whenCondition('unready', 'Ready', { status: 'False', reason: 'NotRegistered' });
+    const { report } = await talk(url, '--sessions=10', '--duration=25');
+    await patch('moved', { replicas: 2 });
+    await until('three to drain', async () => (await operator.fleet('moved')).status?.drainingReplicas === 3);
+    const there = (await pods('moved')).filter((pod) => pod.spec.nodeName === 'drained-0');
+    assert.ok(there.length >= 2, `${there.length} pods there`);
+    await operator.cluster.kubectl([
+      'drain',
+      'drained-0',
+      '--ignore-daemonsets',
+      '--delete-emptydir-data',
+      '--timeout=150s',
+    ]);
+    assertNothingLost(await report);
+    const relays = await operator.whenServing('moved');
+    assert.deepEqual(new Set(relays.map(({ node }) => node)), new Set(['drained-1']));
+    await operator.deleteFleet('moved');
+    await operator.deleteFleet('unready');
+  });
+
+  test('the budget lets one relay go at a time', async () => {
+    await start('budget', 8105, { replicas: 2, drain: { timeout: '30s' } });
+    const evict = async (name: string): Promise<unknown> =>
+      operator.client.call('POST', resourcePath(Resources.pods, 'default', name, 'eviction'), {
+        body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } },
+      });
+    await until('the budget to be in force', async () => {
+      const budget = await operator.cluster.kubectl([
+        'get',
+        'pdb',
+        'budget-relay',
+        '-o',
+        'jsonpath={.status.disruptionsAllowed}',
+      ]);
+      return budget === '1';
+    });
+    const [first, second] = await pods('budget');
+    await evict(first!.metadata.name);
+    await assert.rejects(evict(second!.metadata.name), (error) => isStatus(error, 429));
+    await until(
+      'its place to be taken',
+      async () => (await operator.fleet('budget')).status?.readyReplicas === 2,
+    );
+    await until('the other to be let go', () => evict(second!.metadata.name).then(() => true));
+    await operator.whenServing('budget');
+    await operator.deleteFleet('budget');
+  });
+
+  test('a node that is not heard of is stood in for, and its sessions go on', async () => {
+    const url = await start('stranded', 8106, { replicas: 2 }, 'lost');
+    const before = await operator.whenServing('stranded');
+    const { report } = await talk(url, '--sessions=6', '--duration=60');
+    const node = before[0]!.node!;
+    await operator.cluster.setNodeState(node, 'disconnected');
+    await operator.whenEvent('stranded', 'RelayCreated', /is added: in place of .*, whose node is lost/);
+    await until('as many to serve as were asked for', async () => {
+      const { status } = await operator.fleet('stranded');
+      return status?.readyReplicas === 2 && status.relays?.some((relay) => relay.state === 'Unreachable');
+    });
+    await operator.cluster.setNodeState(node, 'up');
+    await until('the surplus to drain', async () => {
+      const { status } = await operator.fleet('stranded');
+      return status?.drainingReplicas === 1 && status.readyReplicas === 2;
+    });
+    assertNothingLost(await report);
+    await operator.whenServing('stranded');
+    await operator.deleteFleet('stranded');
+  });
+});
