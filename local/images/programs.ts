@@ -21,7 +21,7 @@ export async function requirePrograms(): Promise<void> {
   const missing = PROGRAMS.filter((_, index) => !present[index]);
   if (missing.length > 0)
     throw new ImagesUnavailableError(
-      `the images can't be built and run here, ${missing.join(', ')} missing: install the packages buildah, podman, runc, netavark, aardvark-dns, iptables and mmdebstrap (Debian, Ubuntu)`,
+      `the images can't be built and run here, ${missing.join(', ')} missing: install the packages buildah, podman, runc, netavark, iptables and mmdebstrap (Debian, Ubuntu)`,
     );
 }
 
