@@ -54,7 +54,7 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
     pollsComplete: around.pollsComplete,
     metricsApi: around.metricsApi,
     endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolve),
-    portsElsewhere: portsElsewhere(view, fleet.uid),
+    portsElsewhere: takesNodePorts(fleet) ? portsElsewhere(view, fleet.uid) : new Map(),
     master: around.master,
     owned: new Map([...ownership(view, key, fleet.uid), ...around.foreign]),
     unknownKinds: view.missingKinds,
@@ -164,6 +164,11 @@ function endpointServices(
     });
   }
   return found;
+}
+
+/** Only these ask which ports others have; looking through all Deployments takes its time. */
+function takesNodePorts({ spec }: ObservedFleet): boolean {
+  return spec.exposure.type === 'HostPort' || spec.exposure.type === 'HostNetwork';
 }
 
 /** Host ports of the relays of all other fleets. */

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import process from 'node:process';
+import { setImmediate } from 'node:timers/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Logger } from 'winston';
@@ -126,6 +127,7 @@ export async function startOperator(config: Config, log: Logger, version: string
         const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
         return () => clearTimeout(timer);
       },
+      turn: () => setImmediate(),
     },
     workers: config.workers,
     work: async (key) => {

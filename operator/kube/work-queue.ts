@@ -2,6 +2,8 @@
 export interface QueueClock {
   now(): number;
   after(ms: number, run: () => void): () => void;
+  /** Resolves once timers and answers that are due have been seen to. */
+  turn(): Promise<void>;
 }
 
 export interface WorkQueueOptions {
@@ -102,6 +104,9 @@ export class WorkQueue {
 
   async #process(key: string): Promise<void> {
     try {
+      // Work that finds nothing to do never waits for an answer: a thousand keys of it in a row would keep everything else
+      // from happening, the renewal of the lease among it.
+      await this.#options.clock.turn();
       await this.#options.work(key);
       this.#retries.delete(key);
     } catch (error) {

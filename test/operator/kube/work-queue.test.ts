@@ -18,10 +18,14 @@ class VirtualClock implements QueueClock {
     return () => this.#timers.delete(timer);
   }
 
+  turn(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async advance(ms: number): Promise<void> {
     const end = this.nowMs + ms;
     for (;;) {
-      await settled();
+      await calm();
       const next = [...this.#timers]
         .filter((timer) => timer.atMs <= end)
         .toSorted((a, b) => a.atMs - b.atMs)[0];
@@ -31,7 +35,7 @@ class VirtualClock implements QueueClock {
       next.run();
     }
     this.nowMs = end;
-    await settled();
+    await calm();
   }
 }
 
@@ -109,6 +113,27 @@ test('the earliest of several delays counts', async () => {
   assert.deepEqual(at, [100]);
 });
 
+test('keys that find nothing to do let timers and answers in between', async () => {
+  let worked = 0;
+  const done = Promise.withResolvers<void>();
+  const queue = new WorkQueue({
+    clock: Object.assign(new VirtualClock(), { turn: settled }),
+    workers: 4,
+    onError: () => undefined,
+    work: async () => {
+      worked += 1;
+      if (worked === 1000) done.resolve();
+    },
+  });
+  let workedBefore: number | undefined;
+  setTimeout(() => (workedBefore ??= worked), 1);
+  for (let key = 0; key < 1000; key += 1) queue.add(String(key));
+  const until = performance.now() + 2;
+  while (performance.now() < until);
+  await done.promise;
+  assert.ok((workedBefore ?? worked) < 100, `a timer that was due waited for ${workedBefore ?? worked} keys`);
+});
+
 test('a stopped queue works on nothing more', async () => {
   const clock = new VirtualClock();
   const at: number[] = [];
@@ -134,4 +159,9 @@ function queueOf(clock: VirtualClock, work: (key: string) => void, workers = 1):
 
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Long enough for everything that was begun to come to rest. */
+async function calm(): Promise<void> {
+  for (let turns = 0; turns < 3; turns += 1) await settled();
 }
