@@ -22,6 +22,7 @@ interface Manifest {
 interface Rule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
   readonly verbs: readonly string[];
 }
 
@@ -111,21 +112,25 @@ suite('the templates of the operator’s chart', () => {
     for (const manifests of [await render(), await render('--set=namespaces={games}')]) {
       const rules = manifests.flatMap((manifest) => manifest.rules ?? []);
       assert.ok(rules.length > 10);
-      for (const { apiGroups, resources, verbs } of rules) {
+      for (const { apiGroups, resources, resourceNames, verbs } of rules) {
         assert.ok(![...apiGroups, ...resources, ...verbs].includes('*'));
-        if (resources.includes('secrets')) assert.deepEqual([resources, verbs], [['secrets'], ['get']]);
+        if (!resources.includes('secrets')) continue;
+        // The certificate of custom metrics is the one Secret of its own.
+        const own = resourceNames?.join() === 'wavry-wavry-relay-operator-metrics';
+        assert.deepEqual([resources, verbs], [['secrets'], own ? ['get', 'patch'] : ['get']]);
       }
     }
   });
 
   test('with namespaces the rights are Roles in them, and cluster-wide it may only look at nodes', async () => {
-    const manifests = await render('--set=namespaces={games,lab}');
+    const noMetrics = '--set=customMetrics.enabled=false';
+    const manifests = await render('--set=namespaces={games,lab}', noMetrics);
     const [clusterRole, ...further] = ofKind(manifests, 'ClusterRole');
     assert.deepEqual(further, []);
     assert.deepEqual(clusterRole!.rules, [
       { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
     ]);
-    const wide = await render();
+    const wide = await render(noMetrics);
     const [everywhere] = ofKind(wide, 'ClusterRole');
     for (const kind of ['Role', 'RoleBinding']) {
       const places = (list: readonly Manifest[]): string[] =>
@@ -139,6 +144,33 @@ suite('the templates of the operator’s chart', () => {
     assert.deepEqual([...clusterRole!.rules, ...games!.rules!], everywhere!.rules);
     assert.ok(pod(manifests).containers[0]!.args.includes('--namespaces=games,lab'));
     assert.ok(!pod(wide).containers[0]!.args.some((arg) => arg.startsWith('--namespaces')));
+  });
+
+  test('custom metrics bring two APIServices, and rights by name only', async () => {
+    const manifests = await render('--set=customMetrics.port=12345');
+    const without = await render('--set=customMetrics.enabled=false');
+    const services = ofKind(manifests, 'APIService');
+    assert.deepEqual(
+      services.map(({ metadata }) => metadata.name),
+      ['v1beta1.custom.metrics.k8s.io', 'v1beta2.custom.metrics.k8s.io'],
+    );
+    const place = { namespace: 'wavry-system', name: 'wavry-wavry-relay-operator-metrics', port: 443 };
+    for (const service of services) {
+      const spec = service.spec ?? {};
+      assert.deepEqual(spec['service'], place);
+      // Both are the operator's to write: here they would be put back at each upgrade.
+      assert.equal(spec['caBundle'], undefined);
+      assert.equal(spec['insecureSkipTLSVerify'], undefined);
+    }
+    assert.deepEqual(ofKind(without, 'APIService'), []);
+    const known = new Set(without.flatMap(({ rules }) => rules ?? []).map((rule) => JSON.stringify(rule)));
+    const added = manifests
+      .flatMap(({ rules }) => rules ?? [])
+      .filter((rule) => !known.has(JSON.stringify(rule)));
+    assert.equal(added.length, 2);
+    assert.ok(added.every(({ resourceNames }) => (resourceNames?.length ?? 0) > 0));
+    assert.ok(pod(manifests).containers[0]!.args.includes('--metrics-api-listen=0.0.0.0:12345'));
+    assert.ok(!pod(without).containers[0]!.args.some((arg) => arg.startsWith('--metrics-api')));
   });
 
   test('values come through as they are, whatever is in them', async () => {
