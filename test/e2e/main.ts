@@ -29,9 +29,18 @@ interface RunOption {
 const RUNS: Readonly<Record<string, Run>> = {
   faults: {
     about: 'the operator among faults: killed, cut off, refused, its API server restarted',
-    files: ['operator/leadership.test.ts'],
+    files: ['operator/faults.test.ts', 'operator/leadership.test.ts'],
     timeout: 900,
-    options: [],
+    options: [
+      {
+        flag: 'kills',
+        variable: 'WAVRY_KILLS',
+        default: '50',
+        value: /^[1-9]\d{0,3}$/,
+        help: 'times that the operator is killed',
+      },
+      { flag: 'seed', variable: 'WAVRY_SEED', value: /^\d{1,10}$/, help: 'of a run to be made again' },
+    ],
   },
 };
 

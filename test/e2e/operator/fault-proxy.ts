@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 
 import { KubeConfig } from '@kubernetes/client-node';
 
@@ -13,27 +14,33 @@ export type Fault =
   | 'conflict'
   /** 410: the resourceVersion is too old. */
   | 'expired'
+  /** The same as the first event of a watch. */
+  | 'expired event'
   /** 503 without any hint. */
   | 'unavailable'
   /** The connection breaks before the request is passed on. */
   | 'lost request'
   /** It is carried out, and the connection breaks before the answer. */
-  | 'lost answer';
+  | 'lost answer'
+  /** Nothing happens, and nothing is ever answered. */
+  | 'black hole';
 
 export interface SeenRequest {
+  /** `poll`: a relay asked through the API server. `lease`: everything about the leader's Lease. */
+  readonly kind: 'watch' | 'read' | 'poll' | 'write' | 'lease';
   readonly method: string;
   readonly path: string;
-  readonly atMs: number;
 }
 
 /**
- * Between one client and the API server, as administrator: counts what passes, and spoils what it is told to.
+ * Between one client and the API server, as administrator: sees what passes, and spoils what it is told to.
  * Speaks plain HTTP to its client.
  */
 export class FaultProxy {
-  readonly seen: SeenRequest[] = [];
-  /** Asked for each request. */
-  judge: (seen: SeenRequest & { readonly watch: boolean }) => Fault | undefined = () => undefined;
+  /** Everything that was to be written, but for the leader's Lease. */
+  readonly writes: SeenRequest[] = [];
+  /** Asked for each request once it has come as a whole. */
+  judge: (seen: SeenRequest) => Fault | undefined = () => undefined;
   readonly #upstream: string;
   readonly #agent: Agent;
   readonly #server: Server;
@@ -53,7 +60,9 @@ export class FaultProxy {
       cert: bytes(user.certData, user.certFile),
       key: bytes(user.keyData, user.keyFile),
     });
-    this.#server = createServer((incoming, outgoing) => this.#handle(incoming, outgoing));
+    this.#server = createServer((incoming, outgoing) => {
+      this.#handle(incoming, outgoing).catch(() => outgoing.destroy());
+    });
   }
 
   static async start(kubeconfig: string): Promise<FaultProxy> {
@@ -79,54 +88,55 @@ export class FaultProxy {
   }
 
   /** Breaks every watch that is open, in the middle. */
-  cutWatches(): number {
-    const cut = this.#watches.size;
+  cutWatches(): void {
     for (const watch of this.#watches) watch.destroy();
-    return cut;
-  }
-
-  /** Requests that write, but for those of the leader's Lease. */
-  get writes(): SeenRequest[] {
-    return this.seen.filter(({ method, path }) => method !== 'GET' && !path.includes('/leases'));
   }
 
   async stop(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await closed;
     this.#agent.destroy();
   }
 
-  #handle(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const seen = { method: incoming.method ?? '', path: incoming.url ?? '', atMs: performance.now() };
-    this.seen.push(seen);
-    const watch = seen.path.includes('watch=true');
-    const fault = this.judge({ ...seen, watch });
-    const answer = ANSWERS[fault ?? ''];
+  async #handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const body = await buffer(incoming);
+    const seen = describe(incoming.method ?? '', incoming.url ?? '');
+    if (seen.kind === 'write') this.writes.push(seen);
+    const fault = this.judge(seen);
+    const answer = fault === undefined ? undefined : ANSWERS[fault];
     if (answer) {
-      incoming.resume();
       outgoing.writeHead(answer.code, { 'content-type': 'application/json', ...answer.headers });
-      outgoing.end(JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', ...answer }));
-      return;
-    }
-    if (fault === 'lost request') {
+      outgoing.end(JSON.stringify(statusOf(answer)));
+    } else if (fault === 'expired event') {
+      outgoing.writeHead(200, { 'content-type': 'application/json' });
+      outgoing.end(`${JSON.stringify({ type: 'ERROR', object: statusOf(ANSWERS.expired!) })}\n`);
+    } else if (fault === 'lost request') {
       outgoing.destroy();
-      return;
+    } else if (fault !== 'black hole') {
+      this.#pass(seen, incoming, body, outgoing, fault === 'lost answer');
     }
-    if (watch) {
+  }
+
+  #pass(
+    seen: SeenRequest,
+    incoming: IncomingMessage,
+    body: Buffer,
+    outgoing: ServerResponse,
+    loseAnswer: boolean,
+  ): void {
+    if (seen.kind === 'watch') {
       this.#watches.add(outgoing);
       outgoing.once('close', () => this.#watches.delete(outgoing));
     }
+    const headers = { ...incoming.headers, host: new URL(this.#upstream).host };
     const upstream = request(
       this.#upstream + seen.path,
-      {
-        method: seen.method,
-        agent: this.#agent,
-        headers: { ...incoming.headers, host: new URL(this.#upstream).host },
-      },
+      { method: seen.method, agent: this.#agent, headers },
       (response) => {
-        if (fault === 'lost answer') {
+        if (loseAnswer) {
           response.resume();
-          response.once('end', () => outgoing.destroy());
+          response.once('close', () => outgoing.destroy());
           return;
         }
         outgoing.writeHead(response.statusCode ?? 502, response.headers);
@@ -140,20 +150,32 @@ export class FaultProxy {
       },
     );
     upstream.once('error', () => outgoing.destroy());
-    // After a whole answer the connection serves the next request.
     outgoing.once('close', () => {
-      if (!outgoing.writableFinished) upstream.destroy();
+      // After a whole answer the connection serves the next request; what is written is written whoever still listens.
+      if (!outgoing.writableFinished && seen.kind !== 'write') upstream.destroy();
     });
-    incoming.pipe(upstream);
+    upstream.end(body);
   }
 }
 
-const ANSWERS: Readonly<
-  Record<
-    string,
-    { code: number; reason: string; message: string; headers?: Record<string, string> } | undefined
-  >
-> = {
+function describe(method: string, path: string): SeenRequest {
+  const kind = (): SeenRequest['kind'] => {
+    if (path.includes('/leases')) return 'lease';
+    if (method !== 'GET') return 'write';
+    if (path.includes('/proxy/')) return 'poll';
+    return path.includes('watch=true') ? 'watch' : 'read';
+  };
+  return { kind: kind(), method, path };
+}
+
+interface Answer {
+  readonly code: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const ANSWERS: Readonly<Partial<Record<Fault, Answer>>> = {
   overloaded: {
     code: 429,
     reason: 'TooManyRequests',
@@ -164,3 +186,7 @@ const ANSWERS: Readonly<
   expired: { code: 410, reason: 'Expired', message: 'too old resource version' },
   unavailable: { code: 503, reason: 'ServiceUnavailable', message: 'apiserver is shutting down' },
 };
+
+function statusOf({ code, reason, message }: Answer): object {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code, reason, message };
+}

@@ -4,9 +4,10 @@ import { after, afterEach, before, suite, test, type TestContext } from 'node:te
 
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { Resources } from '../../../operator/kube/resource.ts';
-import { FaultProxy } from './fault-proxy.ts';
+import type { FaultProxy } from './fault-proxy.ts';
 import { fleetOf, IMAGES, OperatorCluster, ROOT } from './operator-cluster.ts';
-import { lease, OperatorProcess } from './operator-process.ts';
+import { lease, type OperatorProcess } from './operator-process.ts';
+import { OutsideOperators } from './outside-operators.ts';
 import { until } from './until.ts';
 
 /** Renewed within 8 s, so that a busy machine doesn't take it away. */
@@ -14,36 +15,28 @@ const LEASE = lease(10);
 
 suite('one operator of several leads', () => {
   let operator: OperatorCluster;
-  const processes: OperatorProcess[] = [];
-  const proxies: FaultProxy[] = [];
+  let outside: OutsideOperators;
 
   before(async () => {
     operator = await OperatorCluster.start({
       nodes: 1,
       images: { ...IMAGES, 'test/simulated': { simulated: true } },
     });
+    outside = new OutsideOperators(operator);
     await operator.cluster.kubectl(['apply', '-f', join(ROOT, 'crds/wavryrelays.wavry.dev.yaml')]);
   });
   afterEach((context) => {
-    // What the operators said is the first thing that one wants to know.
-    if (!(context as TestContext).passed)
-      for (const { log } of processes.slice(-2)) console.error(log.slice(-4000));
+    if (!(context as TestContext).passed) console.error(outside.logs);
   });
   after(async () => {
-    await Promise.all(processes.map((process) => process.kill('SIGKILL')));
-    await Promise.all(proxies.map((proxy) => proxy.stop()));
-    await operator.stop();
+    await outside?.stop();
+    await operator?.stop();
   });
 
   /** An operator behind a proxy of its own, which sees what it writes. */
   const start = async (namespace: string): Promise<{ process: OperatorProcess; proxy: FaultProxy }> => {
-    const proxy = await FaultProxy.start(operator.cluster.kubeconfig);
-    proxies.push(proxy);
-    const file = join(operator.cluster.directory, `proxy-${proxies.length}.kubeconfig`);
-    proxy.writeKubeconfig(file);
-    const args = [`--namespaces=${namespace}`, `--lease-namespace=${namespace}`, ...LEASE];
-    const process = new OperatorProcess(file, args);
-    processes.push(process);
+    const proxy = await outside.proxy();
+    const process = outside.start(proxy, namespace, LEASE);
     return { process, proxy };
   };
   /** A fleet of relays that nothing stands behind: what is written of them is all that counts here. */
@@ -68,7 +61,7 @@ suite('one operator of several leads', () => {
     return spec.holderIdentity;
   };
 
-  suite('side by side', { concurrency: 3 }, () => {
+  suite('side by side', { concurrency: 5 }, () => {
     test('when it dies, the other goes on', async () => {
       await make('dies');
       const first = await start('dies');
@@ -93,6 +86,38 @@ suite('one operator of several leads', () => {
       const second = await start('ends');
       await second.process.whenLeading();
       assert.notEqual(await holder('ends'), held);
+    });
+
+    test('asked to end while its writes hang, it gives the lease up all the same', async () => {
+      await make('hangs');
+      const first = await start('hangs');
+      await first.process.whenLeading();
+      await relaysOf('hangs', 1);
+      first.proxy.judge = ({ kind }) => (kind === 'write' ? 'black hole' : undefined);
+      const before = first.proxy.writes.length;
+      await scale('hangs', 2);
+      await until('a write to hang', () => first.proxy.writes.length > before);
+      assert.equal(await first.process.kill('SIGTERM'), 0);
+      assert.equal(await holder('hangs'), '');
+      const second = await start('hangs');
+      await second.process.whenLeading();
+      await relaysOf('hangs', 2);
+    });
+
+    test('cut off from its Lease it ends, whatever it is doing, and the other goes on', async () => {
+      await make('cut-off');
+      const first = await start('cut-off');
+      await first.process.whenLeading();
+      await relaysOf('cut-off', 1);
+      const second = await start('cut-off');
+      first.proxy.judge = ({ kind }) => (kind === 'lease' || kind === 'write' ? 'black hole' : undefined);
+      const before = first.proxy.writes.length;
+      await scale('cut-off', 2);
+      await until('a write to hang', () => first.proxy.writes.length > before);
+      assert.equal(await first.process.whenEnded(), 1);
+      assert.match(first.process.log, /stopping: the lease was lost/);
+      await second.process.whenLeading();
+      await relaysOf('cut-off', 2);
     });
 
     test('stopped and continued after another took over, it writes nothing and ends', async () => {

@@ -137,16 +137,34 @@ export class OperatorCluster {
     return JSON.parse(await this.fetch(`${url}/v1/relays`)) as RelayListing[];
   }
 
-  /** Real peers through the relays that the Master hands out. */
+  /** Real peers through the relays that the Master hands out, to their end. */
   async peers(...args: readonly string[]): Promise<PeersReport> {
+    return this.startPeers(...args).report;
+  }
+
+  /** The same; with `--duration=0` they talk until they are stopped. */
+  startPeers(...args: readonly string[]): {
+    readonly report: Promise<PeersReport>;
+    readonly stop: () => Promise<PeersReport>;
+  } {
     const child = this.spawn('local/peers/main.ts', [`--master=${MASTER_URL}`, '--json', ...args]);
     let text = '';
     let errors = '';
     child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    child.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-    await once(child, 'close');
-    if (text === '') throw new Error(`the peers said nothing: ${errors.slice(-1000)}`);
-    return JSON.parse(text) as PeersReport;
+    child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-10_000)));
+    const report = once(child, 'close').then(() => {
+      if (text === '') throw new Error(`the peers said nothing: ${errors.slice(-1000)}`);
+      return JSON.parse(text) as PeersReport;
+    });
+    // It is awaited later than it may fail.
+    report.catch(() => undefined);
+    return {
+      report,
+      stop: () => {
+        child.kill('SIGTERM');
+        return report;
+      },
+    };
   }
 
   /** kubectl apply of one or several objects. */

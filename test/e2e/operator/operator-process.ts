@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import process from 'node:process';
 
+import { findCommands } from '../../../local/cluster/commands.ts';
 import { ROOT } from './operator-cluster.ts';
 import { until } from './until.ts';
 
@@ -40,6 +41,7 @@ export class OperatorProcess {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
+  /** @throws Error when it ends before, and nobody starts it again */
   async whenLeading(): Promise<void> {
     await until('the operator to lead', () => this.ended || this.#log.includes('"leading"'));
     if (this.ended) throw new Error(`it ended: ${this.#log.slice(-2000)}`);
@@ -63,7 +65,10 @@ export class OperatorProcess {
 
   #spawn(): ChildProcess {
     const { KUBECONFIG: _none, ...env } = process.env;
-    const child = spawn(process.execPath, this.#args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+    // It becomes the operator itself, which ends with the tests however they end.
+    const { setpriv } = findCommands();
+    const line = ['--pdeathsig', 'KILL', process.execPath, ...this.#args];
+    const child = spawn(setpriv, line, { stdio: ['ignore', 'pipe', 'pipe'], env });
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => (this.#log += text));
     }
