@@ -26,7 +26,7 @@ export interface LeaderElectionOptions {
 
 const LEASE_TOLERANCE_MS = 20_000;
 /** Giving the lease up is a courtesy: without it the next leader waits for the lease to expire. */
-const RELEASE_MS = 5000;
+const RELEASE_MS = 10_000;
 
 interface LeaseObject extends KubeObject {
   readonly spec?: {
@@ -84,9 +84,16 @@ export class LeaderElection {
     const held = this.leading;
     if (this.#leading) this.#lose();
     if (!held) return;
-    await this.#release().catch((error: unknown) =>
-      this.#options.onProblem(`releasing the lease: ${text(error)}`),
-    );
+    const signal = AbortSignal.timeout(RELEASE_MS);
+    const release = (): Promise<void> => this.#release(signal);
+    // The renewal that was just broken off may have been carried out all the same.
+    const again = (error: unknown): Promise<void> => {
+      if (!isStatus(error, 409)) throw error;
+      return release();
+    };
+    await release()
+      .catch(again)
+      .catch((error: unknown) => this.#options.onProblem(`releasing the lease: ${text(error)}`));
   }
 
   async #run(): Promise<void> {
@@ -194,9 +201,8 @@ export class LeaderElection {
     return false;
   }
 
-  async #release(): Promise<void> {
+  async #release(signal: AbortSignal): Promise<void> {
     const { client, namespace, name, identity, wallMs } = this.#options;
-    const signal = AbortSignal.timeout(RELEASE_MS);
     const lease = await client.get<LeaseObject>(Resources.leases, namespace, name, { signal });
     if (lease.spec?.holderIdentity !== identity) return;
     const now = microTime(wallMs());
