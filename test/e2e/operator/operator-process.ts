@@ -7,6 +7,9 @@ import { findCommands } from '../../../local/cluster/commands.ts';
 import { ROOT } from './operator-cluster.ts';
 import { until } from './until.ts';
 
+/** Longer than a start and the longest lease of the tests take together. */
+const PATIENCE_MS = 180_000;
+
 /** A lease of so many seconds, for those that are to be lost and won. */
 export function lease(seconds: number): string[] {
   return [`--lease-duration=${seconds}`, `--renew-deadline=${0.8 * seconds}`, '--retry-period=0.3'];
@@ -43,7 +46,8 @@ export class OperatorProcess {
 
   /** @throws Error when it ends before, and nobody starts it again */
   async whenLeading(): Promise<void> {
-    await until('the operator to lead', () => this.ended || this.#log.includes('"leading"'));
+    const leading = (): boolean => this.ended || this.#log.includes('"leading"');
+    await until('the operator to lead', leading, PATIENCE_MS);
     if (this.ended) throw new Error(`it ended: ${this.#log.slice(-2000)}`);
   }
 
