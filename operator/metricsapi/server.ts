@@ -116,7 +116,11 @@ async function answer(
     const url = new URL(request.url ?? '/', 'https://operator.invalid');
     const asked = readRequest(request.method ?? 'GET', url.pathname);
     const user = await options.authenticate(request);
-    if (!user) throw new ApiError(401, 'Unauthorized', 'Unauthorized');
+    if (!user) {
+      // Strangers keep no connection from those who are known.
+      response.setHeader('connection', 'close');
+      throw new ApiError(401, 'Unauthorized', 'Unauthorized');
+    }
     await options.authorize(user, asked);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       throw new ApiError(

@@ -23,6 +23,7 @@ const VALUE = `${API}/v1beta2/namespaces/default/wavryrelays.wavry.dev/games/act
 interface Answer {
   readonly status: number;
   readonly type: string | undefined;
+  readonly connection: string | undefined;
   readonly body: Record<string, unknown>;
 }
 
@@ -134,6 +135,7 @@ suite('the server of metrics', () => {
             resolve({
               status: response.statusCode ?? 0,
               type: response.headers['content-type'],
+              connection: response.headers.connection,
               body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>),
             }),
           );
@@ -185,7 +187,8 @@ suite('the server of metrics', () => {
 
   test('nobody else is known', async () => {
     const headers = { 'X-Remote-User': 'kubernetes-admin', 'X-Remote-Group': 'system:masters' };
-    const refused = { status: 401, reason: 'Unauthorized' };
+    const refused = { status: 401, reason: 'Unauthorized', connection: 'close' };
+    const agent = new Agent({ keepAlive: true });
     for (const [name, options] of Object.entries({
       'no certificate': { headers },
       'a front proxy of another cluster': { identity: otherPki.frontProxyClient, headers },
@@ -194,9 +197,10 @@ suite('the server of metrics', () => {
       'a certificate for servers': { identity: pki.kubelet, headers },
       'basic authentication': { headers: { authorization: 'Basic YTpi' } },
     })) {
-      const { status, body } = await ask(VALUE, options);
-      assert.deepEqual({ status, reason: body['reason'] }, refused, name);
+      const { status, body, connection } = await ask(VALUE, { ...options, agent });
+      assert.deepEqual({ status, reason: body['reason'], connection }, refused, name);
     }
+    agent.destroy();
     offsetMs = 400 * 24 * 3_600_000;
     assert.equal((await asUser('jane')).status, 401, 'an expired certificate');
     offsetMs = 0;
