@@ -19,6 +19,11 @@ export interface Sample {
   readonly value: readonly [number, string];
 }
 
+export interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly values: readonly (readonly [number, string])[];
+}
+
 export interface Target {
   readonly health: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -118,6 +123,17 @@ export class MonitoringStack {
 
   async query(expr: string): Promise<Sample[]> {
     return (await this.#get<{ result: Sample[] }>(`query?query=${encodeURIComponent(expr)}`)).result;
+  }
+
+  /** @param range Unix seconds */
+  async queryRange(
+    expr: string,
+    range: { readonly start: number; readonly end: number },
+    stepSeconds: number,
+  ): Promise<Series[]> {
+    const { start, end } = range;
+    const query = `query=${encodeURIComponent(expr)}&start=${start}&end=${end}&step=${stepSeconds}`;
+    return (await this.#get<{ result: Series[] }>(`query_range?${query}`)).result;
   }
 
   async #get<T>(path: string): Promise<T> {
