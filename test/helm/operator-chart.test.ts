@@ -13,6 +13,7 @@ interface Manifest {
   readonly metadata: {
     readonly name: string;
     readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly rules?: readonly Rule[];
@@ -106,6 +107,27 @@ suite('the templates of the operator’s chart', () => {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
     });
+  });
+
+  test('what is made for Prometheus is made when it is asked for, and clashes with nothing', async () => {
+    const plain = await render();
+    assert.deepEqual([...ofKind(plain, 'ServiceMonitor'), ...ofKind(plain, 'PrometheusRule')], []);
+    const watched = await render(
+      '--set=monitoring.serviceMonitor=true',
+      '--set=monitoring.prometheusRule=true',
+      '--set=monitoring.labels.release=prometheus',
+    );
+    const names = watched.map(({ kind, metadata }) => `${kind}/${metadata.namespace ?? ''}/${metadata.name}`);
+    assert.equal(new Set(names).size, names.length, names.join(', '));
+    const [monitor] = ofKind(watched, 'ServiceMonitor');
+    const [rule] = ofKind(watched, 'PrometheusRule');
+    for (const { metadata } of [monitor!, rule!]) assert.equal(metadata.labels?.['release'], 'prometheus');
+    const wanted = Object.entries((monitor!.spec!['selector'] as { matchLabels: object }).matchLabels);
+    const selected = ofKind(watched, 'Service').filter(({ metadata }) =>
+      wanted.every(([key, value]) => metadata.labels?.[key] === value),
+    );
+    assert.equal(selected.length, 1, 'one Service, so that each operator is scraped once');
+    assert.deepEqual(rule!.spec, parse(readFileSync(join(CHART, 'files/alerts.yaml'), 'utf8')));
   });
 
   test('no right is a wildcard, and Secrets are read by name alone', async () => {

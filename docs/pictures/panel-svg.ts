@@ -114,7 +114,7 @@ function chart(
     .slice(0, MOST_LEGENDS);
   const box = {
     left: x + 64,
-    right: x + width - 14,
+    right: x + width - 28,
     top: y + 36,
     bottom: y + LARGE.height - 40 - Math.ceil(legends.length / 2) * LEGEND_LINE,
   };
@@ -163,7 +163,8 @@ function chart(
       marks.push(`<polygon points="${path} ${floor.join(' ')}" fill="${colour}" fill-opacity="0.35"/>`);
     }
     // Lines that lie on each other are seen by their width.
-    const stroke = panel.stacked ? 1.2 : [4.2, 2.6, 1.6][Math.min(index, 2)];
+    const widths = panel.stacked ? [1.2] : stacks.length === 1 ? [2] : [3.6, 2.4, 1.4];
+    const stroke = widths[Math.min(index, widths.length - 1)];
     marks.push(
       `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="${stroke}" stroke-linejoin="round"/>`,
     );
@@ -215,8 +216,9 @@ function format(value: number, unit: Panel['unit']): string {
     case 'cps':
       return `${tidy(value)}/s`;
     case 'short':
-      return tidy(value);
+      break;
   }
+  return tidy(value);
 }
 
 function scaled(value: number, unit: string): string {
