@@ -12,6 +12,8 @@ export interface AuditedRequest {
 }
 
 const WRITES = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
+/** Questions that are asked by POST; nothing is stored (https://kubernetes.io/docs/reference/access-authn-authz/). */
+const QUESTIONS = /^(subjectaccessreviews|tokenreviews)$/;
 
 /** One line of the log; undefined for one that is no answered request of its own. */
 export function readAuditLine(line: string): AuditedRequest | undefined {
@@ -38,7 +40,7 @@ export function readAuditLine(line: string): AuditedRequest | undefined {
 }
 
 export function isWrite(request: AuditedRequest): boolean {
-  return WRITES.has(request.verb);
+  return WRITES.has(request.verb) && !QUESTIONS.test(request.resource);
 }
 
 /** How often each `verb resource` was asked, the most frequent first. */

@@ -61,7 +61,7 @@ function convergenceTable(results: OperatorResults): Table {
       ['requests of the operator a WavryRelay', perResource(total(converging.requests))],
       ['of them writes', perResource(writes)],
       [
-        'refused or in conflict',
+        'answered with 4xx or 5xx',
         converging.refused.map(([what, n]) => `${n} × ${what}`).join(', ') || 'none',
       ],
       ['operator’s memory at most', megabytes(results.peakResident)],

@@ -89,6 +89,8 @@ test('requests are counted by verb and resource; what changes something is a wri
     ['get wavryrelays/status', 1],
   ]);
   assert.deepEqual(requests.map(isWrite), [true, false, true, true]);
+  const question = { resource: 'subjectaccessreviews' };
+  assert.equal(isWrite(readAuditLine(audited({ verb: 'create', objectRef: question }))!), false);
 });
 
 /** A fleet of two that has converged. */
