@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import type { WavryRelayStatus } from '../../../operator/api/status.ts';
+import { statusDue } from '../../../operator/controller/status-writer.ts';
+
+const NOW = 1_000_000;
+
+function statusOf(sessions: number, state: 'Serving' | 'Draining' = 'Serving'): WavryRelayStatus {
+  return {
+    observedGeneration: 1,
+    replicas: 1,
+    totalSessions: sessions,
+    relays: [{ name: 'a', state, sessions }],
+  };
+}
+
+test('a status that says the same is not written, however its fields are ordered', () => {
+  const last = JSON.parse(
+    '{"totalSessions":1,"replicas":1,"relays":[{"state":"Serving","sessions":1,"name":"a"}],"observedGeneration":1}',
+  ) as WavryRelayStatus;
+  assert.deepEqual(statusDue(last, statusOf(1), 0, NOW), { write: false, atMs: undefined });
+});
+
+test('session counts alone wait until half a minute after the last write', () => {
+  assert.deepEqual(statusDue(statusOf(1), statusOf(2), NOW - 10_000, NOW), {
+    write: false,
+    atMs: NOW + 20_000,
+  });
+  assert.equal(statusDue(statusOf(1), statusOf(2), NOW - 30_000, NOW).write, true);
+});
+
+test('everything else is written at once, counts along with it', () => {
+  assert.equal(statusDue(statusOf(1), statusOf(2, 'Draining'), NOW - 1, NOW).write, true);
+  assert.equal(statusDue(undefined, statusOf(0), NOW - 1, NOW).write, true);
+});

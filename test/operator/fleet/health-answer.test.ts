@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { failedPoll, readHealthAnswer } from '../../../operator/fleet/health-answer.ts';
+
+const GOOD = {
+  state: 'serving',
+  registered_with_master: true,
+  draining: false,
+  total_sessions: 3,
+  active_sessions: 2,
+  max_sessions: 100,
+  endpoints: ['203.0.113.7:4000'],
+  not_ready_reason: null,
+};
+
+const read = (answer: unknown): unknown => readHealthAnswer(JSON.stringify(answer), 77);
+
+for (const [name, change, complaint] of [
+  ['sessions below zero', { total_sessions: -1 }, /total_sessions/],
+  ['half a session', { active_sessions: 1.5 }, /active_sessions/],
+  ['more sessions than there can be', { total_sessions: 1e9 }, /total_sessions/],
+  ['sessions as text', { max_sessions: '100' }, /max_sessions/],
+  ['a state of its own', { state: 'empty' }, /state/],
+  ['a yes that is a word', { registered_with_master: 'true' }, /registered_with_master/],
+  ['too many endpoints', { endpoints: Array.from({ length: 65 }, () => '1.2.3.4:5') }, /endpoints/],
+  ['an endpoint that never ends', { endpoints: ['x'.repeat(129)] }, /endpoints\/0/],
+  ['a reason that never ends', { not_ready_reason: 'x'.repeat(2049) }, /not_ready_reason/],
+  ['a missing field', { draining: undefined }, /draining/],
+] as const) {
+  test(`a relay with ${name} is not believed, and the field named`, () => {
+    assert.throws(() => read({ ...GOOD, ...change }), complaint);
+  });
+}
+
+for (const text of ['', 'null', '[]', '7', '"serving"', '{', '<html>502</html>', '{"state":"serving"}']) {
+  test(`${JSON.stringify(text)} is no answer`, () => {
+    assert.throws(() => readHealthAnswer(text, 1), /^Error: \/health answered/);
+  });
+}
+
+test('names that belong to JavaScript are only names', () => {
+  const text = `{"__proto__":{"state":"drained"},${JSON.stringify(GOOD).slice(1)}`;
+  assert.equal(readHealthAnswer(text, 1).state, 'serving');
+  assert.throws(() => readHealthAnswer(`{"__proto__":${JSON.stringify(GOOD)}}`, 1), /required/);
+});
+
+test('whatever a relay says is either a poll within its bounds or an Error', () => {
+  const field = fc.oneof(fc.jsonValue(), fc.constantFrom<unknown>(...Object.values(GOOD)));
+  const answer = fc.record(Object.fromEntries(Object.keys(GOOD).map((name) => [name, field])), {
+    requiredKeys: [],
+  });
+  fc.assert(
+    fc.property(fc.oneof(answer, fc.jsonValue()), (said) => {
+      let poll: ReturnType<typeof readHealthAnswer>;
+      try {
+        poll = readHealthAnswer(JSON.stringify(said), 5);
+      } catch (error) {
+        assert.ok(error instanceof Error && error.message.startsWith('/health answered'), String(error));
+        return;
+      }
+      assert.ok(Number.isSafeInteger(poll.totalSessions) && poll.totalSessions >= 0);
+      assert.ok(poll.endpoints.length <= 64 && poll.endpoints.every((endpoint) => endpoint.length <= 128));
+      assert.ok(['starting', 'serving', 'draining', 'drained'].includes(poll.state!));
+      assert.deepEqual([poll.answeredMs, poll.error], [5, undefined]);
+    }),
+  );
+});
+
+test('a poll that failed keeps what was known, with the age of that, and the failure', () => {
+  const last = readHealthAnswer(JSON.stringify(GOOD), 40);
+  const failed = failedPoll(last, 'no answer');
+  assert.deepEqual(failed, { ...last, error: 'no answer' });
+  const never = failedPoll(undefined, 'no answer');
+  assert.deepEqual(
+    [never.answeredMs, never.state, never.registered, never.error],
+    [0, undefined, false, 'no answer'],
+  );
+});
