@@ -1,11 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 
 import { stringify } from 'yaml';
 
 import { customResourceDefinition } from '../operator/api/crd.ts';
+import { reference } from './reference.ts';
+import { chartReadme, valuesSchema, valuesYaml } from './relay-chart.ts';
 
-/** Files that are made from operator/api: the plain CRD, and the chart's template of it. */
+/** Files that are made from operator/api: the plain CRD, the charts' parts of it, and its reference. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const crd = customResourceDefinition();
   const plain = yaml(crd);
@@ -34,6 +36,10 @@ export function generatedFiles(): ReadonlyMap<string, string> {
         '',
       ].join('\n'),
     ],
+    ['helm/wavry-relay/values.schema.json', valuesSchema(crd)],
+    ['helm/wavry-relay/values.yaml', valuesYaml(crd)],
+    ['helm/wavry-relay/README.md', chartReadme(crd)],
+    ['docs/reference.md', reference(crd)],
   ]);
 }
 
@@ -45,7 +51,7 @@ if (import.meta.main) {
   const check = process.argv.includes('--check');
   for (const [file, text] of generatedFiles()) {
     if (!check) writeFileSync(file, text);
-    else if (readFileSync(file, 'utf8') !== text) {
+    else if (!existsSync(file) || readFileSync(file, 'utf8') !== text) {
       console.error(`${file} is out of date: run "npm run generate"`);
       process.exitCode = 1;
     }

@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import process from 'node:process';
+import { promisify } from 'node:util';
 
 import { fleetOf, MASTER_URL, OperatorCluster, ROOT } from '../../test/e2e/operator/operator-cluster.ts';
 import { until } from '../../test/e2e/operator/until.ts';
@@ -31,29 +32,35 @@ try {
     const relays = (await operator.fleet('eu-west')).status?.relays ?? [];
     return relays.every((relay) => (relay.sessions ?? 0) > 0) && relays[1];
   });
-  terminal(`kubectl wavry drain ${relay.name}`);
+  await terminal(`kubectl wavry drain ${relay.name}`);
   await until('the drain', async () => {
     const relays = (await operator.fleet('eu-west')).status?.relays ?? [];
     return relays.some((entry) => entry.name === relay.name && entry.state === 'Draining');
   });
-  draw('kubectl-wavry-status', 'kubectl wavry status', 'kubectl wavry status eu-west');
-  draw('kubectl-wavry-why', 'kubectl wavry why us-east');
+  await draw('kubectl-wavry-status', 'kubectl wavry status', 'kubectl wavry status eu-west');
+  await draw('kubectl-wavry-why', 'kubectl wavry why us-east');
 } finally {
   await operator.stop();
   rmSync(bin, { recursive: true });
 }
 
-function draw(name: string, ...commands: readonly string[]): void {
-  const text = commands.map((command) => `$ \u{1b}[1m${command}\u{1b}[0m\n${terminal(command)}`).join('\n');
+async function draw(name: string, ...commands: readonly string[]): Promise<void> {
+  const shown: string[] = [];
+  for (const command of commands) {
+    shown.push(`$ \u{1b}[1m${command}\u{1b}[0m\n${await terminal(command)}`);
+  }
+  const text = shown.join('\n');
   writeFileSync(join(import.meta.dirname, `${name}.svg`), terminalPicture(commands.join('; '), text));
   console.log(text);
 }
 
-/** What a command writes to a terminal: script(1) gives it one. */
-function terminal(command: string): string {
+/** What a command writes to a terminal: script(1) gives it one. This process must go on: the API server is behind it. */
+async function terminal(command: string): Promise<string> {
   const PATH = [bin, dirname(process.execPath), process.env['PATH']].join(delimiter);
-  return execFileSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
-    env: { ...process.env, PATH, KUBECONFIG: operator.cluster.kubeconfig, TERM: 'xterm-256color' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  }).toString();
+  const { stdout } = await promisify(execFile)(
+    'script',
+    ['--quiet', '--return', '--command', `stty cols 124 rows 50; ${command}`, '/dev/null'],
+    { env: { ...process.env, PATH, KUBECONFIG: operator.cluster.kubeconfig, TERM: 'xterm-256color' } },
+  );
+  return stdout;
 }

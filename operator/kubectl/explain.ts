@@ -43,7 +43,7 @@ export function explain(fleet: FleetObject, nowMs: number, relayName?: string): 
     ...(relayName === undefined ? ofConditions(status?.conditions ?? [], relays) : []),
   ];
   const underWay = [
-    ...(relayName === undefined ? ofProgress(status?.conditions ?? []) : []),
+    ...(relayName === undefined ? ofProgress(status?.conditions ?? [], blockers.length > 0) : []),
     ...relays.flatMap((relay) => drainInWords(fleet, relay, nowMs)),
   ];
   const only = relayName === undefined ? undefined : relays[0];
@@ -117,18 +117,22 @@ function unobserved(fleet: FleetObject): Blocker[] {
   ];
 }
 
-/** Relays that don't serve though they should; those with one reason and message are told of once. */
+/** Of relays that one reason holds up. */
+const MOST_MESSAGES = 2;
+
+/** Relays that don't serve though they should; those with one reason are told of together. */
 function ofRelays(fleet: FleetObject, relays: readonly RelayStatus[]): Blocker[] {
   const held = relays.filter((relay) => !['Serving', 'Draining', 'Drained'].includes(relay.state));
-  const groups = Map.groupBy(held, (relay) => {
-    const [reason, message] = splitReason(relay);
-    return `${reason}\n${without(message, relay)}`;
-  });
-  return [...groups.values()].map((group) => {
-    const [reason, message] = splitReason(group[0]!);
+  return [...Map.groupBy(held, (relay) => splitReason(relay)[0])].map(([reason, group]) => {
+    const messages = new Map(
+      group.map((relay) => {
+        const [, message] = splitReason(relay);
+        return [without(message, relay), message];
+      }),
+    );
     return {
       reason,
-      message,
+      message: [...messages.values()].slice(0, MOST_MESSAGES).join('; '),
       relays: group.map((relay) => relay.name),
       advice: adviceOn(reason, group[0]!, fleet.metadata.namespace ?? 'default'),
     };
@@ -158,10 +162,12 @@ function ofConditions(conditions: readonly Condition[], relays: readonly RelaySt
     }));
 }
 
-function ofProgress(conditions: readonly Condition[]): string[] {
+function ofProgress(conditions: readonly Condition[], held: boolean): string[] {
   const progressing = conditions.find((condition) => condition.type === 'Progressing');
   if (!progressing || progressing.status === 'False') return [];
-  return ['UpToDate', 'Paused', 'Draining'].includes(progressing.reason) ? [] : [progressing.message];
+  // That relays don't serve yet is what the blockers explain.
+  const said = ['UpToDate', 'Paused', 'Draining', ...(held ? ['Starting'] : [])];
+  return said.includes(progressing.reason) ? [] : [progressing.message];
 }
 
 function drainInWords(fleet: FleetObject, relay: RelayStatus, nowMs: number): string[] {

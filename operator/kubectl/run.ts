@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { WriteStream } from 'node:tty';
 
 import { isStatus, KubeError } from '../kube/kube-error.ts';
 import { Resources } from '../kube/resource.ts';
@@ -152,7 +153,7 @@ class Command {
     this.#stdout.write(
       output === 'json' || output === 'yaml'
         ? printValue({ ...told, ...(events ? { events: events.map(eventValue) } : {}) }, output)
-        : whyText(told, events, problem, nowMs, this.#paint),
+        : whyText(told, events, problem, { nowMs, columns: widthOf(this.#stdout), paint: this.#paint }),
     );
     return 0;
   }
@@ -202,6 +203,12 @@ class Command {
     }
     return failed ? 1 : 0;
   }
+}
+
+/** Of a terminal; undefined for a pipe or a file. */
+function widthOf(stream: NodeJS.WritableStream): number | undefined {
+  const { isTTY, columns } = stream as Partial<WriteStream>;
+  return isTTY === true && columns ? columns : undefined;
 }
 
 /** `relay/NAME` and `deployment/NAME` are what other commands print. */

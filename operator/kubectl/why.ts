@@ -3,26 +3,35 @@ import { type EventObject, eventMs, type Explanation } from './explain.ts';
 import type { Paint } from './paint.ts';
 import { harmless, table } from './table.ts';
 
+export interface WhyView {
+  readonly nowMs: number;
+  /** Width of the terminal; undefined where nothing is to be wrapped or cut. */
+  readonly columns: number | undefined;
+  readonly paint: Paint;
+}
+
 /** @param events undefined: they could not be read, for `eventProblem` */
 export function whyText(
   told: Explanation,
   events: readonly EventObject[] | undefined,
   eventProblem: string | undefined,
-  nowMs: number,
-  paint: Paint,
+  view: WhyView,
 ): string {
-  const parts = [`${paint(told.well ? 'green' : 'bold', harmless(told.headline))}\n`];
+  const { nowMs, columns, paint } = view;
+  const headline = wrapped(harmless(told.headline), '', columns).trimEnd();
+  const parts = [`${paint(told.well ? 'green' : 'bold', headline)}\n`];
   if (told.blockers.length > 0) {
     const lines = told.blockers.map((blocker) => {
       const relays = blocker.relays.length === 0 ? '' : ` (${listed(blocker.relays)})`;
       const advice =
-        blocker.advice === undefined ? '' : `    ${paint('bold', 'To do:')} ${harmless(blocker.advice)}\n`;
-      return `  ${paint('red', harmless(blocker.reason))}${relays}\n    ${harmless(blocker.message)}\n${advice}`;
+        blocker.advice === undefined ? '' : wrapped(`To do: ${harmless(blocker.advice)}`, '    ', columns);
+      const message = wrapped(harmless(blocker.message), '    ', columns);
+      return `  ${paint('red', harmless(blocker.reason))}${relays}\n${message}${advice}`;
     });
     parts.push(`What stands in the way:\n${lines.join('')}`);
   }
   if (told.underWay.length > 0) {
-    parts.push(`Under way:\n${told.underWay.map((line) => `  ${harmless(line)}\n`).join('')}`);
+    parts.push(`Under way:\n${told.underWay.map((line) => wrapped(harmless(line), '  ', columns)).join('')}`);
   }
   if (told.conditions.length > 0) {
     const rows = told.conditions.map((condition) => [
@@ -32,9 +41,10 @@ export function whyText(
       age(nowMs - Date.parse(condition.lastTransitionTime)),
       harmless(condition.message),
     ]);
-    parts.push(`Conditions:\n${table(['  TYPE', 'STATUS', 'REASON', 'SINCE', 'MESSAGE'], rows)}`);
+    const text = table(['  TYPE', 'STATUS', 'REASON', 'SINCE', 'MESSAGE'], rows);
+    parts.push(`Conditions:\n${cut(text, columns)}`);
   }
-  parts.push(eventsText(events, eventProblem, nowMs));
+  parts.push(eventsText(events, eventProblem, view));
   return parts.join('\n');
 }
 
@@ -43,7 +53,7 @@ const MOST_EVENTS = 15;
 function eventsText(
   events: readonly EventObject[] | undefined,
   problem: string | undefined,
-  nowMs: number,
+  { nowMs, columns }: WhyView,
 ): string {
   if (!events) return `Events: ${harmless(problem ?? '<unknown>')}\n`;
   if (events.length === 0) return 'Events: <none>\n';
@@ -55,7 +65,26 @@ function eventsText(
       harmless(event.reason ?? ''),
       harmless(event.message ?? ''),
     ]);
-  return `Events:\n${table(['  LAST SEEN', 'TYPE', 'REASON', 'MESSAGE'], rows)}`;
+  return `Events:\n${cut(table(['  LAST SEEN', 'TYPE', 'REASON', 'MESSAGE'], rows), columns)}`;
+}
+
+/** A person at a terminal has the messages above, or asks for -o json; a pipe gets all of it. */
+function cut(text: string, columns: number | undefined): string {
+  if (columns === undefined) return text;
+  return text.replaceAll(/^.*$/gm, (line) =>
+    line.length <= columns ? line : `${line.slice(0, columns - 1)}…`,
+  );
+}
+
+function wrapped(text: string, indent: string, columns: number | undefined): string {
+  const width = Math.max(20, (columns ?? Infinity) - indent.length);
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines.map((line) => `${indent}${line}\n`).join('');
 }
 
 function listed(names: readonly string[]): string {

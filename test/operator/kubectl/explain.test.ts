@@ -5,6 +5,7 @@ import type { Condition, RelayStatus, WavryRelayStatus } from '../../../operator
 import { type EventObject, eventsOf, explain } from '../../../operator/kubectl/explain.ts';
 import type { FleetObject } from '../../../operator/kubectl/fleets.ts';
 import { sessionsText } from '../../../operator/kubectl/sessions.ts';
+import { whyText } from '../../../operator/kubectl/why.ts';
 import { statusText } from '../../../operator/kubectl/status.ts';
 
 const nowMs = Date.parse('2030-01-01T12:00:00Z');
@@ -70,6 +71,20 @@ test('relays held up by the same thing are told of once, with what to do', () =>
     blockers[0]?.advice,
     'read what it said last: "kubectl logs -n games eu-01234567-0-abc-def --previous"',
   );
+});
+
+test('at a terminal messages are wrapped and tables cut; in a pipe all is there', () => {
+  const message = `a ${'long '.repeat(40)}end`;
+  const conditions = [ready, { ...ready, type: 'Degraded', status: 'True' as const, reason: 'X', message }];
+  const told = explain(fleetWith({ conditions }), nowMs);
+  const paint = (_: string, text: string): string => text;
+  const narrow = whyText(told, [], undefined, { nowMs, columns: 60, paint });
+  for (const line of narrow.split('\n')) assert.ok(line.length <= 60, line);
+  assert.match(narrow, /long\n {4}long[^]*end\n/);
+  assert.match(narrow, /^ {2}Degraded .*…$/m);
+  const whole = whyText(told, undefined, 'forbidden', { nowMs, columns: undefined, paint });
+  assert.equal(whole.split(message).length, 3);
+  assert.match(whole, /^Events: forbidden$/m);
 });
 
 test('an operator that is away, or behind, is what stands in the way', () => {
