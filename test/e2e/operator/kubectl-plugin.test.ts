@@ -26,7 +26,8 @@ suite('kubectl wavry, called by the real kubectl', () => {
   const bin = mkdtempSync(join(tmpdir(), 'kubectl-wavry-'));
 
   function kubectl(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Answer> {
-    const PATH = [bin, dirname(process.execPath), process.env['PATH']].join(delimiter);
+    // Not this process's own: npm puts the plugin of this checkout there as well, and kubectl warns of a second one.
+    const PATH = [bin, dirname(process.execPath), '/usr/bin', '/bin'].join(delimiter);
     return new Promise((resolve) => {
       execFile(
         operator.cluster.binaries.kubectl,
