@@ -18,7 +18,7 @@ export function drainStarted(
   );
   const causes: Record<DrainReason, string> = {
     Requested: 'somebody asked for it',
-    ScaleDown: `${world.fleet.spec.replicas} relays are asked for`,
+    ScaleDown: askedFor(world),
     Rollout: `revision ${target} takes the place of ${view.relay.revision}`,
   };
   const why = reason === 'Requested' ? '' : `; ${whyThisOne(view, rest)}`;
@@ -66,7 +66,7 @@ export function relayCreated(name: string, { world, relays, size, target }: Choi
         ? `the spec asks for revision ${target}`
         : asked.length > 0
           ? `in place of ${asked[0]!.relay.name}, which somebody wants drained`
-          : `${world.fleet.spec.replicas} relays are asked for`;
+          : askedFor(world);
   return normal('RelayCreated', `${name} is added: ${why}`, name);
 }
 
@@ -112,6 +112,11 @@ export function rolloutEvents({ world, relays, size, target }: Choice): PlannedE
       ? `every relay runs revision ${target}`
       : `revision ${target} serves alone; relays of ${old.toSorted().join(', ')} only drain`;
   return [{ type: 'Normal', reason: 'RolloutFinished', message }];
+}
+
+function askedFor({ fleet }: World): string {
+  const { replicas } = fleet.spec;
+  return replicas === 1 ? '1 relay is asked for' : `${replicas} relays are asked for`;
 }
 
 /** The order of the choice (design-operator 4, Scale): not registered, then fewest sessions, then youngest. */

@@ -170,7 +170,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     await operator.whenEvent(
       'marks',
       'DrainStarted',
-      /drains \d+ sessions: 1 relays are asked for; (none holds fewer|it holds fewest)/,
+      /drains \d+ sessions: 1 relay is asked for; (none holds fewer|it holds fewest)/,
     );
     assert.match(going.reason ?? '', /ScaleDown: fewer relays are wanted/);
     await whenState(url, going.relayId!, (state) => state === 'Draining', 'Draining');
