@@ -15,16 +15,17 @@ export const SHED_METRIC = 'overload_shed_packets';
 const SHED_PER_SECOND = '10m';
 
 /**
- * Up at once, bounded per step, as a relay takes its time until it serves; down after ten quiet minutes and slowly, as
- * each relay that goes drains for up to an hour and those that stay take its part of the new sessions.
+ * Up at once, bounded per step, as a relay takes its time until it serves: a faster pace brings none sooner, only more of
+ * them than are needed; down after ten quiet minutes and slowly, as each relay that goes drains for up to an hour and those
+ * that stay take its part of the new sessions. The simulator's figures are in docs/adr/0006.
  */
 export const DEFAULT_BEHAVIOR = {
   scaleUp: {
     stabilizationWindowSeconds: 0,
     selectPolicy: 'Max',
     policies: [
-      { type: 'Percent', value: 50, periodSeconds: 30 },
-      { type: 'Pods', value: 2, periodSeconds: 30 },
+      { type: 'Percent', value: 50, periodSeconds: 120 },
+      { type: 'Pods', value: 4, periodSeconds: 60 },
     ],
   },
   scaleDown: {
