@@ -23,6 +23,10 @@ export interface SimRelay {
   pod: SimPod | undefined;
 }
 
+export interface Deletion {
+  readonly drainingSinceMs: number | undefined;
+}
+
 export interface ClusterOptions {
   readonly clock: VirtualClock;
   readonly random: Random;
@@ -35,8 +39,8 @@ export interface ClusterOptions {
   readonly onChange: () => void;
   /** A pod came into being (its relay-hours begin), or is gone. */
   readonly onPod: (pod: SimPod, there: boolean) => void;
-  /** A process ends with these sessions on it. */
-  readonly onCut: (sessions: ReadonlySet<number>, because: 'node loss' | 'deletion') => void;
+  /** A process ends with these sessions on it: by a lost node, or by a deletion of a relay that drained since then, if it did. */
+  readonly onCut: (sessions: ReadonlySet<number>, because: 'node loss' | Deletion) => void;
 }
 
 /** From the API server's answer to what the kubelet or a controller makes of it. */
@@ -139,7 +143,7 @@ export class Cluster {
     const relay = this.relays.get(name);
     if (!relay) return;
     this.relays.delete(name);
-    if (relay.pod) this.#endPod(relay.pod, 'deletion');
+    if (relay.pod) this.#endPod(relay.pod, { drainingSinceMs: relay.observed.drainingSinceMs });
   }
 
   /** The machines of a share of the nodes stop. */
@@ -256,7 +260,7 @@ export class Cluster {
     pod.process.wish(annotations[Annotation.draining] === 'true', this.#options.clock.nowMs);
   }
 
-  #endPod(pod: SimPod, because: 'deletion'): void {
+  #endPod(pod: SimPod, because: Deletion): void {
     const { clock, random } = this.#options;
     pod.observed = { ...pod.observed, terminating: true };
     this.#endProcess(pod, because);
@@ -266,7 +270,7 @@ export class Cluster {
     });
   }
 
-  #endProcess(pod: SimPod, because: 'node loss' | 'deletion'): void {
+  #endProcess(pod: SimPod, because: 'node loss' | Deletion): void {
     const { process } = pod;
     pod.process = undefined;
     if (process && process.sessions.size > 0) this.#options.onCut(process.sessions, because);

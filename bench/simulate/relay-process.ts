@@ -48,11 +48,6 @@ export class RelayProcess {
     this.#link = link;
   }
 
-  /** Since when it drains. */
-  get drainStartMs(): number | undefined {
-    return this.#drainStartMs;
-  }
-
   get draining(): boolean {
     return this.#drainStartMs !== undefined;
   }

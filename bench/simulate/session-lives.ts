@@ -1,5 +1,5 @@
 import type { Books } from './books.ts';
-import type { Cluster } from './cluster.ts';
+import type { Cluster, Deletion } from './cluster.ts';
 import type { Random } from './random.ts';
 import type { Link, RelayProcess } from './relay-process.ts';
 import type { Traffic } from './traffic.ts';
@@ -60,21 +60,19 @@ export class SessionLives {
   }
 
   /** A relay ended with these sessions on it. */
-  cut(sessions: ReadonlySet<number>, because: 'node loss' | 'deletion'): void {
+  cut(sessions: ReadonlySet<number>, because: 'node loss' | Deletion): void {
     const { clock, books } = this.#options;
     for (const session of sessions) {
-      const relay = this.#holder[session]!;
       this.#holder[session] = undefined;
-      books.cut(because === 'node loss' ? 'node loss' : this.#because(relay), clock.nowMs);
+      books.cut(because === 'node loss' ? because : this.#judge(because), clock.nowMs);
       this.#ask(session, 1);
     }
   }
 
-  #because(relay: RelayProcess): 'timeout' | 'lost' {
+  #judge({ drainingSinceMs }: Deletion): 'timeout' | 'lost' {
     const { clock, drainTimeoutMs } = this.#options;
-    const sinceMs = relay.drainStartMs;
-    // The relay hears of its drain a little after the operator began to count.
-    return sinceMs !== undefined && clock.nowMs - sinceMs >= drainTimeoutMs - HEARD_MS ? 'timeout' : 'lost';
+    const waitedMs = drainingSinceMs === undefined ? 0 : clock.nowMs - drainingSinceMs;
+    return waitedMs >= drainTimeoutMs ? 'timeout' : 'lost';
   }
 
   #awaitNext(): void {
@@ -131,6 +129,3 @@ export class SessionLives {
     this.#holder[session] = undefined;
   }
 }
-
-/** At most so long after the operator's decision a relay knows that it drains. */
-const HEARD_MS = 60_000;

@@ -12,7 +12,7 @@ export const autoscaling = cel(
       95,
     ).default(70),
     behavior: podFragment(
-      'Scaling behaviour of the HorizontalPodAutoscaler (autoscaling/v2, spec.behavior): scaleUp, scaleDown or both. One that is left out keeps its default: up at once, by half in two minutes or four relays in one; down after ten quiet minutes, by a tenth or one relay a minute.',
+      'Scaling behaviour of the HorizontalPodAutoscaler (autoscaling/v2, spec.behavior): scaleUp, scaleDown or both. One that is left out keeps its default: up at once, to twice as many in three minutes or by four relays in one; down after ten quiet minutes, by a tenth or one relay a minute.',
     ).optional(),
   }),
   {

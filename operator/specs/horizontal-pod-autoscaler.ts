@@ -24,7 +24,7 @@ export const DEFAULT_BEHAVIOR = {
     stabilizationWindowSeconds: 0,
     selectPolicy: 'Max',
     policies: [
-      { type: 'Percent', value: 50, periodSeconds: 120 },
+      { type: 'Percent', value: 100, periodSeconds: 180 },
       { type: 'Pods', value: 4, periodSeconds: 60 },
     ],
   },

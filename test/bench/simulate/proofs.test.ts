@@ -193,6 +193,17 @@ test('relays that a third of the network hides count for no less than they hold'
   );
 });
 
+test('a relay that goes before its drain timeout has lost its sessions, so that figure can rise', () => {
+  const at = START_MS + 1_800_000;
+  const { result } = run(fleet({ duration: '1h' }), 2, {
+    onSync: (_decision, now) => {
+      const [first] = now.cluster.relays.keys();
+      if (now.clock.nowMs >= at && now.clock.nowMs < at + 15_000) now.cluster.delete(first!);
+    },
+  });
+  assert.ok(result.figures.lost >= 40, `${result.figures.lost}`);
+});
+
 test('the same seed gives the same run, another one another', () => {
   const scenario = fleet({ duration: '1h' });
   const once = run(scenario, 7).result;
