@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 
 import type { KubeObject } from '../../../operator/kube/object.ts';
@@ -6,6 +8,13 @@ import { Resources } from '../../../operator/kube/resource.ts';
 import { monitoringImages, MonitoringStack } from './monitoring-stack.ts';
 import { fleetOf, IMAGES, OperatorCluster } from './operator-cluster.ts';
 import { until } from './until.ts';
+
+interface AuditEvent {
+  readonly verb: string;
+  readonly stage: string;
+  readonly userAgent?: string;
+  readonly objectRef?: { readonly resource: string; readonly name?: string };
+}
 
 interface Dashboard {
   readonly title: string;
@@ -28,7 +37,10 @@ suite('monitoring, with the Prometheus Operator', { timeout: FIRST_BUILD_MS }, (
 
   before(
     async () => {
-      operator = await OperatorCluster.start({ images: { ...IMAGES, ...(await monitoringImages()) } });
+      operator = await OperatorCluster.start({
+        auditLog: true,
+        images: { ...IMAGES, ...(await monitoringImages()) },
+      });
       stack = new MonitoringStack(operator);
       await stack.installCrds();
       await Promise.all([
@@ -139,6 +151,28 @@ suite('monitoring, with the Prometheus Operator', { timeout: FIRST_BUILD_MS }, (
     );
     const [sample] = await stack.query(forwarded!.expr);
     assert.ok(Number(sample?.value[1]) > 0, 'what was forwarded is seen');
+  });
+
+  test('all of it was written once, and then left alone', () => {
+    const writes = readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as AuditEvent)
+      .filter(
+        ({ userAgent, stage, verb, objectRef }) =>
+          userAgent?.startsWith('wavry-relay-operator') &&
+          stage === 'ResponseComplete' &&
+          !['get', 'list', 'watch'].includes(verb) &&
+          ['prometheusrules', 'servicemonitors', 'configmaps'].includes(objectRef?.resource ?? ''),
+      )
+      .map(({ verb, objectRef }) => `${verb} ${objectRef?.resource}/${objectRef?.name}`);
+    assert.deepEqual(writes.toSorted(), [
+      'patch configmaps/games-dashboard',
+      'patch prometheusrules/games-relay',
+      'patch prometheusrules/quiet-relay',
+      'patch servicemonitors/games-relay',
+      'patch servicemonitors/quiet-relay',
+    ]);
   });
 
   test('what is no longer wanted is removed, and Prometheus forgets it', async () => {
