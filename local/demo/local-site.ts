@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 
@@ -13,6 +12,8 @@ import { Connection } from '../../operator/kube/connection.ts';
 import { CONTROL_PLANE_ADDRESS } from '../cluster/addresses.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { startCluster } from '../cluster/cluster.ts';
+import { OWN_IMAGES } from '../cluster/own-images.ts';
+import { shellLines } from '../cluster/shell-lines.ts';
 import type { Start } from './crowd-process.ts';
 import { CRDS } from './crd.ts';
 import { FIELD_MANAGER } from './fleet.ts';
@@ -35,7 +36,7 @@ export async function openLocalSite(
   const began = performance.now();
   const cluster = await startCluster({
     nodes: NODES,
-    images: IMAGES,
+    images: OWN_IMAGES,
     // A restarted container is back while one watches.
     restartBackOff: { base: 1, max: 30 },
     onTrouble: (message) => events.onEnd(message.split('\n', 1)[0]!),
@@ -62,7 +63,7 @@ export async function openLocalSite(
       masterListen: MASTER,
       adminToken: randomBytes(16).toString('hex'),
       start,
-      shellLines: [`export KUBECONFIG=${cluster.kubeconfig}`, ...kubectlLine(cluster.binaries.kubectl)],
+      shellLines: shellLines(cluster.kubeconfig, [cluster.binaries.kubectl]),
       operator,
       close: async () => {
         await connection.close();
@@ -82,14 +83,8 @@ export class NoClusterError extends Error {}
 const NODES = 2;
 const MASTER = `${CONTROL_PLANE_ADDRESS}:8080`;
 const OPERATOR_LISTEN = `${CONTROL_PLANE_ADDRESS}:8081`;
-const ROOT = join(import.meta.dirname, '../..');
-const CHART = join(ROOT, 'helm/wavry-relay-operator');
+const CHART = join(import.meta.dirname, '../../helm/wavry-relay-operator');
 const RELEASE = { namespace: 'wavry-system', name: 'wavry' };
-/** The programs of this checkout stand in for their images. */
-const IMAGES = {
-  'ghcr.io/wavry/wavry-relay': { command: [process.execPath, join(ROOT, 'relay/main.ts')] },
-  'ghcr.io/wavry/wavry-relay-operator': { command: [process.execPath, join(ROOT, 'operator/main.ts')] },
-};
 
 async function installOperator(
   cluster: Cluster,
@@ -140,14 +135,3 @@ async function startOperator(
 }
 
 /** Where no kubectl is on the PATH, the cluster's own. */
-function kubectlLine(binary: string): string[] {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter).filter(Boolean)) {
-    try {
-      accessSync(join(folder, 'kubectl'), constants.X_OK);
-      return [];
-    } catch {
-      // Not in this one.
-    }
-  }
-  return [`export PATH="$PATH:${dirname(binary)}"`];
-}

@@ -10,6 +10,7 @@ import { parseAllDocuments } from 'yaml';
 import { findBinaries } from '../../../local/cluster/binaries.ts';
 import { type Cluster, type ClusterOptions, startCluster } from '../../../local/cluster/cluster.ts';
 import type { ImageMap } from '../../../local/cluster/node-agent/images.ts';
+import { OWN_IMAGES } from '../../../local/cluster/own-images.ts';
 import type { RelayListing } from '../../../local/master/dev-master.ts';
 import type { PeersReport } from '../../../local/peers/report.ts';
 import type { Condition, RelayStatus, WavryRelayStatus } from '../../../operator/api/status.ts';
@@ -27,10 +28,7 @@ export const ADMIN_TOKEN = 'admin-of-the-tests';
 export const MASTER_URL = 'http://198.18.0.1:8080';
 
 /** The real programs, as what stands in for their images. */
-export const IMAGES: ImageMap = {
-  'ghcr.io/wavry/wavry-relay': { command: [process.execPath, join(ROOT, 'relay/main.ts')] },
-  'ghcr.io/wavry/wavry-relay-operator': { command: [process.execPath, join(ROOT, 'operator/main.ts')] },
-};
+export const IMAGES: ImageMap = OWN_IMAGES;
 
 export interface FleetObject extends KubeObject {
   readonly spec: Readonly<Record<string, unknown>> & { readonly replicas: number };
