@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import process from 'node:process';
 
+import { ALL_BINARIES, BinaryUnavailableError, findBinaries } from '../local/cluster/binaries.ts';
+
 /**
  * Runs every `test/**\/*.test.ts` (or those below the folders and files named as arguments) with node:test.
  *
@@ -20,6 +22,8 @@ if (files.length === 0) {
   process.exit(1);
 }
 
+if (wanted.length === 0) await buildTools();
+
 const runner = spawn(
   process.execPath,
   ['--test', '--test-timeout=120000', '--test-reporter=spec', ...options, ...files],
@@ -29,3 +33,17 @@ runner.on('exit', (code, signal) => {
   if (signal) console.error(`the test runner was ended by ${signal}`);
   process.exit(code ?? 1);
 });
+
+/** What the tests of the cluster run is built before any of them begins, so that no test's time is spent on it. */
+async function buildTools(): Promise<void> {
+  try {
+    await findBinaries(ALL_BINARIES, {
+      onProgress: ({ binary, state, seconds }) => {
+        if (state === 'built') console.log(`built ${binary} in ${seconds} s`);
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof BinaryUnavailableError)) throw error;
+    console.error(error.message);
+  }
+}

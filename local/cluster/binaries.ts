@@ -41,6 +41,15 @@ export const CONTROL_PLANE_BINARIES = [
   'kubectl',
 ] as const satisfies readonly BinaryName[];
 
+/** Everything that a cluster, its charts and its monitoring may run. */
+export const ALL_BINARIES = [
+  ...CONTROL_PLANE_BINARIES,
+  'helm',
+  'prometheus',
+  'prometheus-operator',
+  'prometheus-config-reloader',
+] as const satisfies readonly BinaryName[];
+
 /** No binary and nothing to build it with; the message is one line that says what would bring it. */
 export class BinaryUnavailableError extends Error {
   override name = 'BinaryUnavailableError';
