@@ -149,7 +149,7 @@ export function readConfig(
       value < least ||
       value > most
     ) {
-      throw new UsageError(`${source}: "${text}" is not a number from ${least} to ${most}`);
+      throw new UsageError(`${source}: ${quoted(text)} is not a number from ${least} to ${most}`);
     }
     return value;
   };
@@ -157,14 +157,14 @@ export function readConfig(
     const value = number(flag, least, most);
     if (Number.isInteger(value)) return value;
     const { text, source } = raw(flag);
-    throw new UsageError(`${source}: "${text}" is not a whole number`);
+    throw new UsageError(`${source}: ${quoted(text)} is not a whole number`);
   };
   const milliseconds = (flag: string, least: number, most: number): number =>
     Math.round(number(flag, least, most) * 1000);
   const choice = <T extends string>(flag: string, choices: readonly T[]): T => {
     const { text, source } = raw(flag);
     if (!choices.includes(text as T))
-      throw new UsageError(`${source}: "${text}" is not one of ${choices.join(', ')}`);
+      throw new UsageError(`${source}: ${quoted(text)} is not one of ${choices.join(', ')}`);
     return text as T;
   };
 
@@ -222,8 +222,21 @@ function parse(argv: readonly string[]): Record<string, string | boolean | undef
     });
     return values;
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)}; see --help`);
+    throw new UsageError(`${problem(error instanceof Error ? error.message : String(error))}; see --help`);
   }
+}
+
+/** What parseArgs says, in one line and without its advice on positional arguments, of which there are none. */
+function problem(message: string): string {
+  return message
+    .replaceAll(/\s+/g, ' ')
+    .replace(/(?<='[^']*')\. (To specify a positional|This command does not take).*$/, '')
+    .replace(/\.$/, '');
+}
+
+/** On one line, whatever is in it. */
+function quoted(text: string | undefined): string {
+  return JSON.stringify(text ?? '');
 }
 
 function variableOf(flag: string): string {
@@ -241,7 +254,7 @@ function bool({ text, source }: { text: string | undefined; source: string }): b
     case 'no':
       return false;
     default:
-      throw new UsageError(`${source}: "${text}" is neither true nor false`);
+      throw new UsageError(`${source}: ${quoted(text)} is neither true nor false`);
   }
 }
 
@@ -254,7 +267,7 @@ function metricsApi(service: RawOption, secret: RawOption, listen: Config['liste
   if (service.text === undefined) return undefined;
   for (const { text, source } of [service, secret]) {
     if (text !== undefined && !/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text))
-      throw new UsageError(`${source}: "${text}" is not the name of an object`);
+      throw new UsageError(`${source}: ${quoted(text)} is not the name of an object`);
   }
   return { ...listen, service: service.text, secret: secret.text ?? service.text };
 }
@@ -267,14 +280,14 @@ function namespaces({ text, source }: { text: string | undefined; source: string
     .filter((name) => name !== '');
   for (const name of names) {
     if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
-      throw new UsageError(`${source}: "${name}" is not the name of a namespace`);
+      throw new UsageError(`${source}: ${quoted(name)} is not the name of a namespace`);
   }
   return [...new Set(names)];
 }
 
 function image({ text, source }: { text: string | undefined; source: string }): string {
   if (text === undefined || !/^\S+$/.test(text))
-    throw new UsageError(`${source}: "${text ?? ''}" is not the name of an image`);
+    throw new UsageError(`${source}: ${quoted(text)} is not the name of an image`);
   return text;
 }
 
@@ -282,7 +295,7 @@ function address({ text, source }: RawOption): Config['listen'] {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):([0-9]{1,5})$/.exec(text ?? '');
   const port = Number(match?.[2]);
   if (!match || port > 65_535)
-    throw new UsageError(`${source}: "${text}" is not host:port, such as 0.0.0.0:8080`);
+    throw new UsageError(`${source}: ${quoted(text)} is not host:port, such as 0.0.0.0:8080`);
   const host = match[1]!.replace(/^\[|\]$/g, '');
   return { host: host === '' ? '0.0.0.0' : host, port };
 }

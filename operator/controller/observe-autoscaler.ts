@@ -20,7 +20,7 @@ export function observeAutoscaler(object: KubeObject, kind: string, fleetUid: st
   const { metadata } = object;
   const controller = (metadata.ownerReferences ?? []).find((owner) => owner.controller === true);
   const status = object['status'] as
-    | { conditions?: readonly Partial<Record<keyof AutoscalerCondition, unknown>>[] }
+    | { conditions?: readonly (Partial<Record<keyof AutoscalerCondition, unknown>> | null)[] }
     | undefined;
   const conditions = Array.isArray(status?.conditions) ? status.conditions : [];
   return {
@@ -32,13 +32,17 @@ export function observeAutoscaler(object: KubeObject, kind: string, fleetUid: st
         ? 'an earlier fleet'
         : 'another',
     madeFor: controller ? `${controller.kind}/${controller.name}` : undefined,
-    conditions: conditions.map(({ type, status, reason, message }) => ({
-      type: String(type),
-      status: String(status),
-      reason: word(reason),
-      message: typeof message === 'string' ? message.trim().slice(0, MOST_MESSAGE) : '',
+    conditions: conditions.map((condition) => ({
+      type: text(condition?.type),
+      status: text(condition?.status),
+      reason: word(condition?.reason),
+      message: text(condition?.message),
     })),
   };
+}
+
+function text(message: unknown): string {
+  return typeof message === 'string' ? message.trim().slice(0, MOST_MESSAGE) : '';
 }
 
 /** A condition's reason has to be one word; it goes into a condition of ours. */

@@ -23,6 +23,7 @@ export interface PodBody {
       lastTransitionTime?: string;
     }[];
     readonly containerStatuses?: readonly {
+      readonly image?: string;
       readonly restartCount?: number;
       readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
       readonly lastState?: {
@@ -69,6 +70,17 @@ function scheduledMs(status: PodBody['status']): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
+/**
+ * What a pull that failed is called, and until the next try (pkg/kubelet/images/types.go). The two take turns for as long as it
+ * fails, and the words of a registry hold ports and ids that differ from try to try.
+ */
+const FAILED_PULLS = new Set([
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'RegistryUnavailable',
+  'SignatureValidationFailed',
+]);
+
 function waitingOf(status: PodBody['status']): ObservedPod['waiting'] {
   const unscheduled = status?.conditions?.find(
     (entry) => entry.type === 'PodScheduled' && entry.status === 'False',
@@ -79,6 +91,9 @@ function waitingOf(status: PodBody['status']): ObservedPod['waiting'] {
   const container = status?.containerStatuses?.[0];
   const waiting = container?.state?.waiting;
   if (!waiting) return undefined;
+  if (FAILED_PULLS.has(waiting.reason ?? '')) {
+    return { reason: 'ImagePullBackOff', message: `"${bounded(container?.image)}" can't be pulled` };
+  }
   const last = container?.lastState?.terminated;
   const lastWords = last
     ? ` (exit code ${last.exitCode ?? '?'}: ${bounded(last.message ?? last.reason)})`

@@ -12,7 +12,6 @@ export function observeRelay(object: KubeObject, fieldManager: string): Observed
     name?: string;
     containerPort?: number;
   }[];
-  const draining = Date.parse(metadata.annotations?.[Annotation.drainingSince] ?? '');
   const applied = appliedSpec(metadata.annotations?.[Annotation.appliedSpec]);
   const foreign = applied === undefined ? [] : foreignManagers(object, applied, fieldManager);
   return {
@@ -22,7 +21,7 @@ export function observeRelay(object: KubeObject, fieldManager: string): Observed
     port: ports.find((port) => port.name === 'relay')?.containerPort ?? DATA_PORT,
     createdMs: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
-    drainingSinceMs: Number.isNaN(draining) ? undefined : draining,
+    drainingSinceMs: timeMs(metadata.annotations?.[Annotation.drainingSince]),
     drainReason: DRAIN_REASONS.find((reason) => reason === metadata.annotations?.[Annotation.drainReason]),
     drainRequested: metadata.annotations?.[Annotation.drainRequested] === 'true',
     foreignManagers: foreign,
@@ -30,6 +29,12 @@ export function observeRelay(object: KubeObject, fieldManager: string): Observed
     appliedSpec: foreign.length > 0 ? applied : undefined,
     replicaFailure: conditionMessage(object, 'ReplicaFailure'),
   };
+}
+
+/** RFC 3339, as the status that repeats it has to be: a Date also has years of six digits, which the API server refuses. */
+function timeMs(text: string | undefined): number | undefined {
+  const time = /^\d{4}-\d\d-\d\dT/.test(text ?? '') ? Date.parse(text!) : Number.NaN;
+  return Number.isNaN(time) ? undefined : time;
 }
 
 const DRAIN_REASONS: readonly DrainReason[] = ['Requested', 'ScaleDown', 'Rollout'];
@@ -59,7 +64,9 @@ function appliedSpec(text: string | undefined): Readonly<Record<string, unknown>
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

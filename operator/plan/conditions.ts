@@ -29,7 +29,7 @@ export function conditions(world: World, judged: Judged): Condition[] {
     const last = before.get(judgement.type);
     return {
       ...judgement,
-      message: judgement.message.slice(0, 4096),
+      message: judgement.message.slice(0, 4096).toWellFormed(),
       observedGeneration: world.fleet.generation,
       lastTransitionTime:
         last?.status === judgement.status ? last.lastTransitionTime : new Date(world.nowMs).toISOString(),

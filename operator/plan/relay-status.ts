@@ -11,10 +11,13 @@ export interface Trouble {
   readonly message: string;
 }
 
-/** Characters of a relay's reason in the status, which holds up to 2000 relays and has to stay well under etcd's 1.5 MB. */
+/**
+ * Characters of a relay's reason in the status, which holds up to 2000 relays and has to stay well under etcd's 1.5 MB. Half a
+ * surrogate pair would come back from the API server as another character, and the status be written again and again.
+ */
 const MOST_REASON = 256;
 
-const IMAGE_REASONS = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
+const IMAGE_REASONS = new Set(['ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
 
 /** What stands between a relay and service, the most fundamental thing first; undefined when it serves or drains. */
 export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecision): Trouble | undefined {
@@ -34,7 +37,7 @@ export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecis
     const reason = IMAGE_REASONS.has(pod.waiting.reason) ? 'ImageUnavailable' : pod.waiting.reason;
     const hint =
       reason === 'ImageUnavailable'
-        ? '; correct spec.image (or spec.pod.imagePullSecrets, where the registry asks for a login)'
+        ? `; correct spec.image, or spec.pod.imagePullSecrets ("kubectl describe pod ${pod.name}" says why)`
         : '';
     return {
       reason,
@@ -99,7 +102,7 @@ export function relayStatus(
     name: relay.name,
     revision: relay.revision,
     state: stateOf(view, trouble),
-    ...(reason === undefined ? {} : { reason: reason.slice(0, MOST_REASON) }),
+    ...(reason === undefined ? {} : { reason: reason.slice(0, MOST_REASON).toWellFormed() }),
     ...(pod ? { pod: pod.name, relayId: pod.uid } : {}),
     ...(pod?.node === undefined ? {} : { node: pod.node }),
     ...(firstEndpoint === undefined ? {} : { endpoint: firstEndpoint }),

@@ -85,7 +85,7 @@ export interface ObservedPod {
   readonly terminating: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  /** Why it isn't running: Unschedulable, ErrImagePull, CrashLoopBackOff … with the message Kubernetes gives. */
+  /** Why it isn't running: Unschedulable, ImagePullBackOff, CrashLoopBackOff … with the message Kubernetes gives. */
   readonly waiting: { readonly reason: string; readonly message: string } | undefined;
   readonly restarts: number;
   /** UDP port of the node that it takes; undefined when none. */
