@@ -4,10 +4,12 @@ import process from 'node:process';
 import { stringify } from 'yaml';
 
 import { customResourceDefinition } from '../operator/api/crd.ts';
+import { operatorReadme } from '../helm/operator-readme.ts';
+import type { Schema } from './fields.ts';
 import { reference } from './reference.ts';
 import { chartReadme, valuesSchema, valuesYaml } from './relay-chart.ts';
 
-/** Files that are made from operator/api: the plain CRD, the charts' parts of it, and its reference. */
+/** Files that are made from operator/api: the plain CRD, the charts' parts of it, and its reference. And the charts' READMEs. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const crd = customResourceDefinition();
   const plain = yaml(crd);
@@ -39,6 +41,13 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['helm/wavry-relay/values.schema.json', valuesSchema(crd)],
     ['helm/wavry-relay/values.yaml', valuesYaml(crd)],
     ['helm/wavry-relay/README.md', chartReadme(crd)],
+    [
+      'helm/wavry-relay-operator/README.md',
+      operatorReadme(
+        readFileSync('helm/wavry-relay-operator/values.yaml', 'utf8'),
+        JSON.parse(readFileSync('helm/wavry-relay-operator/values.schema.json', 'utf8')) as Schema,
+      ),
+    ],
     ['docs/reference.md', reference(crd)],
   ]);
 }

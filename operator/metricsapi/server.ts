@@ -7,6 +7,7 @@ import type { ServingCertificate } from './certificate.ts';
 import { AGGREGATED_DISCOVERY, aggregatedDiscovery, group, groupList, resourceList } from './discovery.ts';
 import { parseSelector } from './label-selector.ts';
 import { metricValues, type MetricSource } from './metrics.ts';
+import { openApiV2, openApiV3, openApiV3Root } from './openapi.ts';
 import { GROUP, readRequest, type RequestInfo, VERSIONS } from './request-info.ts';
 import type { Trust } from './trust.ts';
 
@@ -181,6 +182,9 @@ function contentOf(
   if (plain === `/apis/${GROUP}`) return { body: group() };
   const version = VERSIONS.find((known) => plain === `/apis/${GROUP}/${known}`);
   if (version) return { body: resourceList(version) };
+  if (plain === '/openapi/v2') return { body: openApiV2() };
+  if (plain === '/openapi/v3') return { body: openApiV3Root() };
+  if (VERSIONS.some((known) => plain === `/openapi/v3/apis/${GROUP}/${known}`)) return { body: openApiV3() };
   throw notFound();
 }
 

@@ -5,6 +5,7 @@ import { before, suite, test } from 'node:test';
 
 import { parse, parseAllDocuments } from 'yaml';
 
+import { operatorReadme } from '../../helm/operator-readme.ts';
 import { findBinaries } from '../../local/cluster/binaries.ts';
 import { CHART, ROOT, runHelm } from '../e2e/operator/operator-cluster.ts';
 
@@ -33,7 +34,10 @@ interface PodSpec {
     readonly args: readonly string[];
     readonly image: string;
     readonly securityContext: unknown;
+    readonly ports: readonly { readonly name: string }[];
   }[];
+  readonly affinity: unknown;
+  readonly topologySpreadConstraints?: unknown;
 }
 
 suite('the templates of the operator’s chart', () => {
@@ -74,17 +78,99 @@ suite('the templates of the operator’s chart', () => {
     [['--set=logLevel=verbose'], /logLevel/],
     [['--set-json=resources=[]'], /resources/],
     [['--set=monitoring.servicemonitor=true'], /'servicemonitor'/],
+    [['--set=networkpolicy.enabled=false'], /'networkpolicy'/],
+    [['--set=networkPolicy.enable=false'], /'\/networkPolicy'.*'enable'/],
+    [['--set-json=networkPolicy.metricsFrom=[{"podselector":{}}]'], /metricsFrom\/0'.*'podselector'/],
+    [['--set-json=networkPolicy.egress=[{"from":[]}]'], /egress\/0'.*'from'/],
+    [['--set=image.digest=latest'], /\/image\/digest': 'latest' does not match/],
+    [['--set-json=image.pullSecrets=["mine"]'], /pullSecrets\/0': got string, want object/],
+    [['--set-json=image.pullSecrets=[{"nme":"mine"}]'], /pullSecrets\/0': .*'nme'/],
+    [['--set-json=podLabels={"a":1}'], /podLabels\/a': got number, want string/],
+    [['--set=resources.limit.cpu=1'], /'\/resources'.*'limit'/],
+    [['--set-json=tolerations=[{"keys":"a"}]'], /tolerations\/0'.*'keys'/],
+    [['--set-json=affinity={"podAntiAffinty":{}}'], /'\/affinity'.*'podAntiAffinty'/],
+    [['--set-json=topologySpreadConstraints=[{"maxSkew":1}]'], /topologySpreadConstraints\/0'.*missing/],
+    [['--set=fullnameOverride=9lives'], /fullnameOverride'.*does not match/],
+    [
+      ['--set=customMetrics.port=8080'],
+      /customMetrics\.port: 8080 is the port of the probes.*choose another/,
+    ],
+    [['--set=customMetrics.port=443'], /customMetrics\/port': minimum: got 443, want 1,?024/],
   ] as const) {
-    test(`${args.join(' ')} is refused, and the value named`, async () => {
-      await assert.rejects(render(...args), wrong);
+    test(`${args.join(' ')} is refused in one line that names the value`, async () => {
+      await assert.rejects(render(...args), ({ message }: Error) => {
+        const [line, ...more] = message.split('\n').filter((text) => /^- at |^Error: execution/.test(text));
+        assert.deepEqual(more, []);
+        assert.match(line ?? message, wrong);
+        return true;
+      });
     });
   }
+
+  test('what a cluster doesn’t know is told in one line before anything is done', async () => {
+    const monitored = ['--set=monitoring.serviceMonitor=true', '--set=monitoring.prometheusRule=true'];
+    const cluster = ['--api-versions=apiregistration.k8s.io/v1'];
+    await assert.rejects(
+      render(...monitored, ...cluster),
+      /monitoring\.(serviceMonitor|prometheusRule): this cluster knows no .*install the Prometheus Operator first/,
+    );
+    const kinds = ['ServiceMonitor', 'PrometheusRule'].map(
+      (kind) => `--api-versions=monitoring.coreos.com/v1/${kind}`,
+    );
+    await render(...monitored, ...cluster, ...kinds);
+  });
 
   test('the schema knows every value, and nothing that there isn’t', () => {
     const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as unknown;
     const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as Schema;
     const { properties: { global: _global, ...properties } = {} } = schema;
     compare('', values, { ...schema, properties });
+  });
+
+  test('the schema takes a name that it doesn’t know only where names are free, or Kubernetes judges them', () => {
+    const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as Schema;
+    const isOpen = ({ type, properties, additionalProperties }: Schema): boolean =>
+      type === 'object' &&
+      (properties === undefined ? additionalProperties === undefined : additionalProperties !== false);
+    const open = [...schemasOf(schema)].filter(([, below]) => isOpen(below)).map(([path]) => path);
+    assert.deepEqual(open.toSorted(), [
+      '.affinity.nodeAffinity',
+      '.affinity.podAffinity',
+      '.affinity.podAntiAffinity',
+      '.global',
+      '.networkPolicy.metricsFrom[].ipBlock',
+      '.networkPolicy.metricsFrom[].namespaceSelector',
+      '.networkPolicy.metricsFrom[].podSelector',
+      '.topologySpreadConstraints[].labelSelector',
+    ]);
+  });
+
+  test('the README has a row for each value, with its default', () => {
+    const readme = readFileSync(join(CHART, 'README.md'), 'utf8');
+    const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as Record<string, unknown>;
+    const leaves = Object.entries(values).flatMap(([name, value]) =>
+      WHOLE.has(`.${name}`) ||
+      typeof value !== 'object' ||
+      Array.isArray(value) ||
+      Object.keys(value!).length === 0
+        ? [[name, value] as const]
+        : Object.entries(value!).map(([below, leaf]) => [`${name}.${below}`, leaf as unknown] as const),
+    );
+    assert.ok(leaves.length > 30);
+    for (const [path, value] of leaves) {
+      const row = readme.split('\n').find((line) => line.startsWith(`| \`${path}\` | `));
+      assert.ok(row?.includes(`| \`${JSON.stringify(value)}\` | `), `${path}: ${row}`);
+    }
+  });
+
+  test('a value without a comment, or one that the schema lacks, gets no README', () => {
+    const schema = { properties: { a: { type: 'string' } } };
+    assert.throws(() => operatorReadme("a: ''\n", schema), /values\.yaml: a has no comment/);
+    assert.throws(() => operatorReadme("# A.\nb: ''\n", schema), /values\.schema\.json doesn't know b/);
+    assert.match(
+      operatorReadme("# A thing.\na: ''\n", schema),
+      /^\| `a` \| string \| `""` \| A thing\. \|$/m,
+    );
   });
 
   test('the CRD is the one that the operator knows, and is kept on uninstall unless told otherwise', async () => {
@@ -128,6 +214,53 @@ suite('the templates of the operator’s chart', () => {
     );
     assert.equal(selected.length, 1, 'one Service, so that each operator is scraped once');
     assert.deepEqual(rule!.spec, parse(readFileSync(join(CHART, 'files/alerts.yaml'), 'utf8')));
+  });
+
+  test('several operators go one at a time, and prefer nodes of their own', async () => {
+    const manifests = await render('--set=replicas=3');
+    const [budget, ...more] = ofKind(manifests, 'PodDisruptionBudget');
+    assert.deepEqual(more, []);
+    const { labels } = (
+      ofKind(manifests, 'Deployment')[0]!.spec!['template'] as { metadata: { labels: object } }
+    ).metadata;
+    const { selector, ...rest } = budget!.spec as { selector: { matchLabels: object } };
+    assert.deepEqual(rest, { maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow' });
+    assert.deepEqual({ ...labels, ...selector.matchLabels }, labels, 'it selects the operator’s pods');
+    const { podAntiAffinity } = pod(manifests).affinity as { podAntiAffinity: object };
+    assert.deepEqual(Object.keys(podAntiAffinity), ['preferredDuringSchedulingIgnoredDuringExecution']);
+    // With one, a budget would hold up every node's drain or say nothing.
+    for (const replicas of [0, 1])
+      assert.deepEqual(ofKind(await render(`--set=replicas=${replicas}`), 'PodDisruptionBudget'), []);
+  });
+
+  test('the network policy opens the ports that are served, and closes what goes out only when told to where', async () => {
+    const policyOf = async (...args: readonly string[]): Promise<Manifest['spec']> =>
+      ofKind(await render(...args), 'NetworkPolicy')[0]?.spec;
+    const metrics = {
+      from: [{ namespaceSelector: {} }],
+      ports: [{ protocol: 'TCP', port: 'http' }],
+    };
+    const api = { ports: [{ protocol: 'TCP', port: 'metrics-api' }] };
+    const standard = await policyOf();
+    assert.deepEqual([standard!['policyTypes'], standard!['ingress']], [['Ingress'], [metrics, api]]);
+    const served = pod(await render()).containers[0]!.ports.map(({ name }) => name);
+    assert.deepEqual(served, ['http', 'metrics-api']);
+
+    const without = await policyOf('--set=customMetrics.enabled=false');
+    assert.deepEqual(without!['ingress'], [metrics]);
+    const nobody = await policyOf('--set-json=networkPolicy.metricsFrom=[]');
+    assert.deepEqual(nobody!['ingress'], [api]);
+    const to = { to: [{ ipBlock: { cidr: '10.0.0.1/32' } }], ports: [{ protocol: 'TCP', port: 6443 }] };
+    const closed = await policyOf(`--set-json=networkPolicy.egress=[${JSON.stringify(to)}]`);
+    assert.deepEqual(closed!['policyTypes'], ['Ingress', 'Egress']);
+    const [names, relays, own] = closed!['egress'] as readonly { readonly ports: readonly object[] }[];
+    assert.deepEqual(names!.ports, [
+      { protocol: 'UDP', port: 53 },
+      { protocol: 'TCP', port: 53 },
+    ]);
+    assert.deepEqual(relays!.ports, [{ protocol: 'TCP', port: 'health' }]);
+    assert.deepEqual(own, to);
+    assert.equal(await policyOf('--set=networkPolicy.enabled=false'), undefined);
   });
 
   test('no right is a wildcard, and Secrets are read by name alone', async () => {
@@ -202,7 +335,11 @@ suite('the templates of the operator’s chart', () => {
       '--set=relayImage=registry.example.com/relay@sha256:abc',
       '--set=image.tag=1.2.3',
       '--set-json=podLabels={"team":"yes"}',
+      '--set-json=topologySpreadConstraints=[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}]',
     );
+    assert.deepEqual(pod(manifests).topologySpreadConstraints, [
+      { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' },
+    ]);
     const { args, image } = pod(manifests).containers[0]!;
     assert.deepEqual(args.slice(-3), [
       '--relay-image=registry.example.com/relay@sha256:abc',
@@ -210,6 +347,15 @@ suite('the templates of the operator’s chart', () => {
       '--x={{ .Values }}',
     ]);
     assert.match(image, /wavry-relay-operator:1\.2\.3$/);
+    const digest = `sha256:${'0f'.repeat(32)}`;
+    const mirror = await render(
+      '--set=image.repository=mirror.example.com:5000/op',
+      `--set=image.digest=${digest}`,
+    );
+    assert.match(
+      pod(mirror).containers[0]!.image,
+      /^mirror\.example\.com:5000\/op:\d+\.\d+\.\d+@sha256:(0f){32}$/,
+    );
     const role = ofKind(manifests, 'Role').find(({ metadata }) => metadata.namespace !== 'wavry-system');
     assert.equal(role!.metadata.namespace, '2048');
   });
@@ -229,14 +375,28 @@ suite('the templates of the operator’s chart', () => {
 });
 
 interface Schema {
+  readonly type?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: unknown;
+  readonly items?: Schema;
+}
+
+/** Fields of Kubernetes, of which the values have some. */
+const WHOLE: ReadonlySet<string> = new Set(['.resources', '.affinity']);
+
+/** Every schema in one, with its path. */
+function* schemasOf(schema: Schema, path = ''): Generator<readonly [string, Schema]> {
+  yield [path, schema];
+  if (schema.items) yield* schemasOf(schema.items, `${path}[]`);
+  for (const [name, below] of Object.entries(schema.properties ?? {}))
+    yield* schemasOf(below, `${path}.${name}`);
 }
 
 /** Every object with fixed fields has just those of the schema, and the schema takes no others. */
 function compare(path: string, values: unknown, schema: Schema): void {
   if (schema.properties === undefined) return;
   assert.equal(schema.additionalProperties, false, `${path || 'the top'} takes any name`);
+  if (WHOLE.has(path)) return;
   assert.deepEqual(Object.keys(values as object).toSorted(), Object.keys(schema.properties).toSorted(), path);
   for (const [name, below] of Object.entries(schema.properties)) {
     compare(`${path}.${name}`, (values as Record<string, unknown>)[name], below);

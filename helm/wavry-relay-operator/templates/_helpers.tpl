@@ -1,5 +1,7 @@
 {{- define "wavry-relay-operator.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if contains .Chart.Name .Release.Name -}}
 {{ .Release.Name | trunc 52 | trimSuffix "-" }}
 {{- else -}}
 {{ printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" }}
@@ -34,7 +36,25 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "wavry-relay-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "wavry-relay-operator.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end -}}
+
+{{- /* What must be there but isn't, in words. Without a cluster ("helm template") nothing is known of what it has. */}}
+{{- define "wavry-relay-operator.requirements" -}}
+{{- if eq (int .Values.customMetrics.port) 8080 -}}
+{{- fail "customMetrics.port: 8080 is the port of the probes and /metrics; choose another one, such as 10250" -}}
+{{- end -}}
+{{- if .Capabilities.APIVersions.Has "apiregistration.k8s.io/v1" -}}
+{{- range $value, $kind := dict "serviceMonitor" "ServiceMonitor" "prometheusRule" "PrometheusRule" -}}
+{{- if and (get $.Values.monitoring $value) (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) -}}
+{{- fail (printf "monitoring.%s: this cluster knows no %s, so nothing was done: install the Prometheus Operator first, or leave the value out" $value $kind) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- /* What the operator may do inside a namespace that it looks after. */}}

@@ -242,8 +242,29 @@ suite('the server of metrics', () => {
       assert.equal(body['groupVersion'], `custom.metrics.k8s.io/${version}`);
       assert.equal((body['resources'] as unknown[]).length, 4);
     }
-    assert.equal((await asUser('jane', '/openapi/v2')).status, 404);
     assert.equal((await asUser('jane', `${API}/v1`)).status, 404);
+  });
+
+  test('OpenAPI documents, as the API server’s aggregator asks for them', async () => {
+    const aggregator = (path: string): Promise<Answer> =>
+      asUser('system:aggregator', path, { accept: 'application/json' });
+    const v2 = await aggregator('/openapi/v2');
+    assert.deepEqual([v2.status, v2.body['swagger']], [200, '2.0']);
+    assert.deepEqual(users.at(-1)?.groups, ['system:authenticated']);
+    const { paths } = (await aggregator('/openapi/v3')).body as {
+      paths: Record<string, { serverRelativeURL: string }>;
+    };
+    assert.deepEqual(Object.keys(paths), [
+      'apis/custom.metrics.k8s.io/v1beta2',
+      'apis/custom.metrics.k8s.io/v1beta1',
+    ]);
+    for (const { serverRelativeURL } of Object.values(paths)) {
+      const { status, body } = await aggregator(serverRelativeURL);
+      assert.equal(status, 200, serverRelativeURL);
+      assert.match(body['openapi'] as string, /^3\./);
+    }
+    assert.equal((await aggregator('/openapi/v3/apis/apps/v1')).status, 404);
+    assert.equal((await asUser('stranger', '/openapi/v2')).status, 403);
   });
 
   test('what can’t be answered is a Status', async () => {
