@@ -79,10 +79,7 @@ export async function layGroundwork(
     };
   } catch (error) {
     lock?.release();
-    throw new ControlError(
-      `--state-dir ${config.stateDir} can't be used: ${(error as Error).message}`,
-      EXIT_FAILURE,
-    );
+    throw unusable(config.stateDir, error);
   }
 }
 
@@ -114,16 +111,25 @@ async function lockState({ stateDir }: Config): Promise<StateLock | undefined> {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     lock = await lockFile(join(stateDir, 'lock'));
   } catch (error) {
-    throw new ControlError(
-      `--state-dir ${stateDir} can't be used: ${(error as Error).message}`,
-      EXIT_FAILURE,
-    );
+    throw unusable(stateDir, error);
   }
   if (lock) return lock;
   throw new ControlError(
     `--state-dir ${stateDir} is in use by another relay process: give each relay a directory of its own`,
     EXIT_FAILURE,
   );
+}
+
+/** What is wrong with a state directory, and what to do where that isn't plain from it: a container meets these two first. */
+function unusable(stateDir: string | undefined, error: unknown): ControlError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const advice =
+    code === 'EROFS'
+      ? '; the file system is read-only there: mount a volume (docker run -v, or a volume of the pod)'
+      : code === 'EACCES' || code === 'EPERM'
+        ? `; user ${process.getuid?.()} may not write there: make that user its owner (chown), or name another directory`
+        : '';
+  return new ControlError(`--state-dir ${stateDir} can't be used: ${message}${advice}`, EXIT_FAILURE);
 }
 
 async function openState(

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, createReadStream, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
@@ -19,7 +20,8 @@ import {
   talking,
   temporaryDirectory,
 } from '../e2e/relay/traffic.ts';
-import { ARBITRARY_USER, container, outcome, relayContainer } from './containers.ts';
+import { commandBlocks } from '../docs/markdown.ts';
+import { ARBITRARY_USER, container, LOOPBACK, outcome, relayContainer } from './containers.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const USERS = { 'its own user': [], 'an arbitrary user': [ARBITRARY_USER] };
@@ -102,7 +104,7 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
         );
       });
 
-  test("the guide's docker run line", async (context) => {
+  test("the guide's docker run line, and that of docs/migration.md", async (context) => {
     const [bridge] = JSON.parse(await run('podman', ['network', 'inspect', 'podman'])) as [
       { subnets: [{ gateway: string }] },
     ];
@@ -132,7 +134,13 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     assert.equal((await incomplete.ended).code, 0);
 
     const second = container(context, built.images.relay, {
-      options: [...printed(master.url, master.publicKeyHex), '-e', `WAVRY_RELAY_ADVERTISE=${host}:${udp}`],
+      options: migrationLine({
+        '4000:4000/udp': `${udp}:4000/udp`,
+        '9091:9091/tcp': `${tcp}:9091/tcp`,
+        'https://master.wavry.dev': master.url,
+        '<master_public_key_hex>': master.publicKeyHex,
+        '203.0.113.7:4000': `${host}:${udp}`,
+      }),
       args: ['--max-sessions', '7'],
     });
     const relay = watchRelay(second.child);
@@ -155,6 +163,52 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     assert.equal(operator.lines.length, 1, operator.lines.join('\n'));
     assert.match(operator.lines[0]!, /no cluster is configured; give --kubeconfig/);
     assert.equal(operator.code, 1);
+  });
+
+  for (const [user, options] of Object.entries(USERS))
+    test(`the relay as ${user} keeps who it is in a named volume`, async (context) => {
+      const volume = `wavryrelay-${randomBytes(6).toString('hex')}`;
+      const mount = [
+        ...options,
+        `--volume=${volume}:/var/lib/wavry`,
+        '--env=WAVRY_RELAY_STATE_DIR=/var/lib/wavry',
+      ];
+      context.after(() => run('podman', ['volume', 'rm', '--force', volume]));
+      const ids: unknown[] = [];
+      for (let start = 0; start < 2; start++) {
+        const relay = relayContainer(context, built.images.relay, [], mount);
+        ids.push((await relay.json('/health'))['relay_id']);
+        relay.signal('SIGTERM');
+        assert.equal((await relay.ended).code, 0);
+      }
+      assert.equal(typeof ids[0], 'string');
+      assert.equal(ids[0], ids[1]);
+    });
+
+  // podman gives a new volume the container's user whatever the image has; docker goes by the image.
+  test('the place for a named volume belongs to its own user, and to the group of users without a name', async (context) => {
+    const { lines } = await outcome(context, built.images.relay, {
+      options: ['--network=none', '--entrypoint=["stat","--format=%u:%g %a","/var/lib","/var/lib/wavry"]'],
+    });
+    assert.deepEqual(lines, ['0:0 755', '65532:0 770']);
+  });
+
+  test('a state directory that it may not write to is refused in one line that says what to do', async (context) => {
+    const directory = temporaryDirectory(context);
+    chmodSync(directory, 0o755);
+    for (const [mount, line] of [
+      [[], /EROFS.*; the file system is read-only there: mount a volume \(docker run -v,/],
+      [[`--volume=${directory}:/var/lib/wavry`], /EACCES.*; user 65532 may not write there: make that user/],
+    ] as const) {
+      const { lines, code } = await outcome(context, built.images.relay, {
+        options: [...HARDENED, ...LOOPBACK, ...mount, '--env=WAVRY_RELAY_STATE_DIR=/var/lib/wavry'],
+      });
+      assert.equal(code, 1);
+      const errors = lines.filter((line) => !/ INFO /.test(line));
+      assert.equal(errors.length, 1, lines.join('\n'));
+      assert.match(errors[0]!, /^wavry-relay: --state-dir \/var\/lib\/wavry can't be used: /);
+      assert.match(errors[0]!, line);
+    }
   });
 
   for (const program of PROGRAMS)
@@ -252,6 +306,27 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     assert.equal(await cluster.kubectl([...lease, '--output=jsonpath={.spec.holderIdentity}']), '');
   });
 });
+
+/**
+ * Options of the `docker run` of docs/migration.md with what differs on this machine. A container of the tests is in the
+ * foreground, has a name of its own and is removed, which podman refuses together with `--restart`.
+ */
+function migrationLine(changes: Readonly<Record<string, string>>): string[] {
+  const page = readFileSync(join(ROOT, 'docs/migration.md'), 'utf8');
+  let text = commandBlocks(page)[0]!.text.replaceAll('\\\n', ' ');
+  for (const [printed, here] of Object.entries({
+    'docker run -d': '',
+    '--name wavry-relay': '',
+    '--restart unless-stopped': '',
+    ...changes,
+  })) {
+    assert.ok(text.includes(printed), `${printed} is not in ${text}`);
+    text = text.replace(printed, here);
+  }
+  const words = text.trim().split(/\s+/);
+  assert.match(words.pop()!, /^ghcr\.io\/wavry\/wavry-relay:/);
+  return words;
+}
 
 /** Which of the texts stand somewhere in the file. Layers of such an archive are tar files, not compressed. */
 async function textsIn(file: string, texts: readonly string[]): Promise<string[]> {
