@@ -27,6 +27,28 @@ interface RunOption {
 }
 
 const RUNS: Readonly<Record<string, Run>> = {
+  autopilot: {
+    about:
+      'real peers from none to all that a fleet can hold and back, scaled by the real HPA controller, with a rollout',
+    files: ['operator/autopilot.test.ts'],
+    timeout: 3600,
+    options: [
+      {
+        flag: 'relays',
+        variable: 'WAVRY_AUTOPILOT_RELAYS',
+        default: '8',
+        value: /^([3-9]|1\d)$/,
+        help: 'that the fleet may have, of 10 sessions each',
+      },
+      {
+        flag: 'ramp',
+        variable: 'WAVRY_AUTOPILOT_RAMP_SECONDS',
+        default: '30',
+        value: /^[1-9]\d{1,3}$/,
+        help: 'seconds in which as many sessions come as one relay holds',
+      },
+    ],
+  },
   faults: {
     about: 'the operator among faults: killed, cut off, refused, its API server restarted',
     files: ['operator/faults.test.ts', 'operator/leadership.test.ts'],
