@@ -38,6 +38,7 @@ const RUN: readonly Page[] = [
   { page: 'docs/operations.md' },
   { page: 'docs/grace-periods.md' },
   { page: 'docs/upgrading.md' },
+  { page: 'helm/wavry-relay-operator/README.md', laptop: false },
   { page: 'docs/known-limits.md', laptop: false },
 ];
 const PAGE_TIMEOUT_MS = 300_000;
