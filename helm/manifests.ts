@@ -66,7 +66,7 @@ export async function plainManifests(
         },
       },
     },
-    ...rendered.map(withoutHelm),
+    ...rendered.filter(({ metadata }) => metadata.labels?.[COMPONENT] !== 'test').map(withoutHelm),
   ];
 }
 
@@ -82,6 +82,8 @@ resources:
   - operator.yaml
 `;
 
+/** What "helm test" needs is of no use without helm. */
+const COMPONENT = 'app.kubernetes.io/component';
 const HELM_ONLY = new Set(['helm.sh/chart', 'helm.sh/resource-policy', 'app.kubernetes.io/managed-by']);
 
 /** Nothing says any more that helm manages it: wherever labels and annotations stand, those of a pod's template included. */

@@ -13,6 +13,10 @@ const { version } = JSON.parse(readFileSync(new URL('./package.json', import.met
 process.exit(await main());
 
 async function main(): Promise<number> {
+  if (process.argv[2] === 'check') {
+    const { check } = await import('./check/main.ts');
+    return check(process.argv.slice(3), version);
+  }
   let config: Config | 'help' | 'version';
   try {
     config = readConfig(process.argv.slice(2), process.env);

@@ -205,7 +205,7 @@ export function helpText(): string {
     const fallback = option.default === undefined || option.default === '' ? '' : ` [${option.default}]`;
     return `${left}\n      ${option.help}${fallback} (${variableOf(option.flag)})`;
   });
-  return `wavry-relay-operator: looks after fleets of Wavry relays\n\nUsage: wavry-relay-operator [flags]\n\n${lines.join('\n')}\n  --version\n  --help\n`;
+  return `wavry-relay-operator: looks after fleets of Wavry relays\n\nUsage: wavry-relay-operator [flags]\n       wavry-relay-operator check [flags]   whether an installed operator works; see check --help\n\n${lines.join('\n')}\n  --version\n  --help\n`;
 }
 
 function parse(argv: readonly string[]): Record<string, string | boolean | undefined> {

@@ -27,6 +27,7 @@ import { metricSource } from './metric-source.ts';
 import { operatorMetrics } from './metrics.ts';
 import { startProbeServer } from './probe-server.ts';
 import { Resolver } from './resolver.ts';
+import { crdProblem } from './served-crd.ts';
 
 const NO_METRICS_API: MetricsApi = {
   state: 'off',
@@ -41,6 +42,7 @@ const POLLS_AT_ONCE = 64;
 const FIRST_ANSWERS_MS = 15_000;
 /** Work on one fleet that takes longer hangs: every call of it has a time limit of its own. */
 const STUCK_MS = 15 * 60_000;
+const CRD_SETTLES_MS = 20_000;
 /** What is under way at the end may take so long; then the lease is given up well within a pod's usual grace of 30 s. */
 const FINISH_MS = 10_000;
 
@@ -161,6 +163,18 @@ export async function startOperator(config: Config, log: Logger, version: string
     for (const fleet of view.fleets.list()) queue.add(`${fleet.metadata.namespace}/${fleet.metadata.name}`);
   };
 
+  /** Only told: with an older CRD an operator does what it can. The one that helm upgrades beside it takes its moments. */
+  const tellOfCrd = async (): Promise<void> => {
+    try {
+      if ((await crdProblem(client)) === undefined) return;
+      await sleep(CRD_SETTLES_MS, undefined, { ref: false });
+      const problem = await crdProblem(client);
+      if (problem !== undefined && !stopping) warn(problem);
+    } catch (error) {
+      log.debug(`the CRD can't be compared: ${(error as Error).message}`);
+    }
+  };
+
   const election = config.leaderElect
     ? new LeaderElection({
         client,
@@ -227,12 +241,18 @@ export async function startOperator(config: Config, log: Logger, version: string
     `watching ${config.namespaces.length === 0 ? 'all namespaces' : config.namespaces.join(', ')} of ${connection.server}`,
   );
   election?.start();
+  // Only told: an operator does what it can with the CRD that is there.
+  crdProblem(client).then(
+    (problem) => problem === undefined || warn(problem),
+    () => undefined,
+  );
   const started = view.start().then(() => {
     if (stopping) return;
     syncedMs = Date.now();
     log.info('in sync');
     poller.start();
     addAll();
+    void tellOfCrd();
   });
 
   return {

@@ -34,6 +34,7 @@ interface PodSpec {
     readonly args: readonly string[];
     readonly image: string;
     readonly securityContext: unknown;
+    readonly resources: unknown;
     readonly ports: readonly { readonly name: string }[];
   }[];
   readonly affinity: unknown;
@@ -195,6 +196,32 @@ suite('the templates of the operator’s chart', () => {
     });
   });
 
+  test('helm test runs the operator’s own image as the operator’s pod runs, and is no operator to anybody', async () => {
+    const manifests = await render('--set=image.pullSecrets[0].name=mine', '--set=image.tag=1.2.3');
+    const operator = pod(manifests);
+    const [test, ...more] = ofKind(manifests, 'Pod');
+    assert.deepEqual(more, []);
+    assert.equal(test!.metadata.annotations?.['helm.sh/hook'], 'test');
+    const spec = test!.spec as unknown as PodSpec & Readonly<Record<string, unknown>>;
+    for (const part of ['securityContext', 'imagePullSecrets'] as const)
+      assert.deepEqual(spec[part], (operator as typeof spec)[part], part);
+    for (const part of ['image', 'securityContext', 'resources'] as const)
+      assert.deepEqual(spec.containers[0]![part], operator.containers[0]![part], part);
+    const { matchLabels } = ofKind(manifests, 'Deployment')[0]!.spec!['selector'] as {
+      matchLabels: Record<string, string>;
+    };
+    assert.ok(Object.entries(matchLabels).some(([name, value]) => test!.metadata.labels?.[name] !== value));
+    const selector = Object.entries(matchLabels).map(([name, value]) => `${name}=${value}`);
+    assert.deepEqual(spec.containers[0]!.args, [
+      'check',
+      `--selector=${selector.join(',')}`,
+      '--custom-metrics',
+    ]);
+    const without = ofKind(await render('--set=customMetrics.enabled=false'), 'Pod')[0]!
+      .spec as unknown as PodSpec;
+    assert.ok(!without.containers[0]!.args.includes('--custom-metrics'));
+  });
+
   test('what is made for Prometheus is made when it is asked for, and clashes with nothing', async () => {
     const plain = await render();
     assert.deepEqual([...ofKind(plain, 'ServiceMonitor'), ...ofKind(plain, 'PrometheusRule')], []);
@@ -292,8 +319,9 @@ suite('the templates of the operator’s chart', () => {
         ofKind(list, kind)
           .map(({ metadata }) => metadata.namespace ?? '')
           .toSorted();
-      assert.deepEqual(places(manifests), ['games', 'lab', 'wavry-system']);
-      assert.deepEqual(places(wide), ['wavry-system']);
+      // In the operator's own: one for its Lease, and one for "helm test".
+      assert.deepEqual(places(manifests), ['games', 'lab', 'wavry-system', 'wavry-system']);
+      assert.deepEqual(places(wide), ['wavry-system', 'wavry-system']);
     }
     const [games] = ofKind(manifests, 'Role').filter(({ metadata }) => metadata.namespace === 'games');
     assert.deepEqual([...clusterRole!.rules, ...games!.rules!], everywhere!.rules);
@@ -362,9 +390,13 @@ suite('the templates of the operator’s chart', () => {
 
   test('a service account of one’s own is used and not made', async () => {
     const manifests = await render('--set=serviceAccount.create=false', '--set=serviceAccount.name=mine');
-    assert.deepEqual(ofKind(manifests, 'ServiceAccount'), []);
+    assert.deepEqual(
+      ofKind(manifests, 'ServiceAccount').map(({ metadata }) => metadata.name),
+      ['wavry-wavry-relay-operator-test'],
+    );
     assert.ok(JSON.stringify(pod(manifests)).includes('"serviceAccountName":"mine"'));
-    for (const binding of [...ofKind(manifests, 'RoleBinding'), ...ofKind(manifests, 'ClusterRoleBinding')]) {
+    const bindings = [...ofKind(manifests, 'RoleBinding'), ...ofKind(manifests, 'ClusterRoleBinding')];
+    for (const binding of bindings.filter(({ metadata }) => !metadata.name.endsWith('-test'))) {
       const { subjects } = binding as unknown as { subjects: { name: string }[] };
       assert.deepEqual(
         subjects.map(({ name }) => name),
