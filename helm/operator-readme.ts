@@ -33,9 +33,11 @@ The operator: it looks after fleets of Wavry relays, each a \`WavryRelay\` resou
 
 \`\`\`sh
 helm upgrade --install wavry helm/wavry-relay-operator --namespace wavry-system --create-namespace --wait
+helm test wavry --namespace wavry-system
 \`\`\`
 
-A value that is mistyped, or of the wrong type, is refused before anything is installed.
+The test asks every operator, the API server and \`custom.metrics.k8s.io\` whether all is as it should be, and says what to do where
+it isn't; its pod stays for its log. A value that is mistyped, or of the wrong type, is refused before anything is installed.
 
 \`\`\`sh
 helm upgrade wavry helm/wavry-relay-operator --namespace wavry-system --reset-then-reuse-values --wait
@@ -53,7 +55,7 @@ namespace instead: a \`custom.metrics.k8s.io\` without a server holds up the del
 ([what helps then](../../docs/upgrading.md#uninstall)).
 
 Who installs the chart must be allowed to make ClusterRoles, the CustomResourceDefinition (\`crd.install\`) and APIServices
-(\`customMetrics.enabled\`). Relays of \`HostPort\` and \`HostNetwork\` need a namespace that lets them; the operator's own may enforce the
+(\`customMetrics.enabled\`). Images come from other registries by \`image.repository\` and \`relayImage\`. Relays of \`HostPort\` and \`HostNetwork\` need a namespace that lets them; the operator's own may enforce the
 *restricted* pod security standard.`.split('\n');
 
 /** A row for each value; one without type for what groups others. */
