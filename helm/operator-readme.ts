@@ -83,9 +83,11 @@ function rows(
     if (isMap(value) && field.schema.properties && !WHOLE.has(path))
       return [`| **${path}** | | | ${text} |`, ...rows(value, field.schema, `${path}.`, undefined)];
     const standard = JSON.stringify((value as { toJSON(): unknown }).toJSON());
+    // What has no type of its own refers to a definition, which is an object.
+    const type = field.type.replace(/\bany$/, 'object');
     const bounds = field.bounds.filter((bound) => !bound.startsWith('matches '));
     return [
-      `| \`${path}\` | ${field.type} | \`${standard}\` | ${text}${bounds.map((bound) => `<br>– ${markdown(bound)}`).join('')} |`,
+      `| \`${path}\` | ${type} | \`${standard}\` | ${text}${bounds.map((bound) => `<br>– ${markdown(bound)}`).join('')} |`,
     ];
   });
 }

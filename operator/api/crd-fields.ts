@@ -18,6 +18,23 @@ export function fieldsMissingIn(served: FieldSchema): readonly string[] {
   return [...missing({ properties: { spec: spec!, status: status! } }, served, '')];
 }
 
+/** What of a value a schema knows. */
+export function onlyKnown<T>(value: T, schema: FieldSchema): T {
+  if (Array.isArray(value)) {
+    const { items } = schema;
+    return (items ? value.map((item: unknown) => onlyKnown(item, items)) : value) as T;
+  }
+  // An object without fixed fields takes any.
+  const { properties } = schema;
+  if (typeof value !== 'object' || value === null || !properties) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, below]: [string, unknown]) => {
+      const known = properties[name];
+      return known ? [[name, onlyKnown(below, known)]] : [];
+    }),
+  ) as T;
+}
+
 function* missing(known: FieldSchema, served: FieldSchema, prefix: string): Generator<string> {
   for (const [name, field] of Object.entries(known.properties ?? {})) {
     const there = served.properties?.[name];

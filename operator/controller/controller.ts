@@ -18,6 +18,7 @@ import type { MasterWatch } from './master-watch.ts';
 import { observe, observeFleet } from './observe.ts';
 import { type References, readReferences } from './references.ts';
 import type { Resolver } from './resolver.ts';
+import { isFieldUnknown, type ServedCrd } from './served-crd.ts';
 import { statusDue, writeStatus } from './status-writer.ts';
 
 /** Secrets and ConfigMaps of others are not watched: they are read again after this time, and sooner while one is missing. */
@@ -39,6 +40,7 @@ export interface ControllerOptions {
   readonly masters: MasterWatch;
   readonly resolver: Resolver;
   readonly announcer: Announcer;
+  readonly crd: ServedCrd;
   /** Whether autoscalers get what this operator measures. */
   readonly metricsApi: () => MetricsApi;
   readonly fieldManager: string;
@@ -195,11 +197,12 @@ export class Controller {
   async #writeStatus(
     key: string,
     fleet: Pick<ObservedFleet, 'name' | 'namespace' | 'uid' | 'status'>,
-    status: WavryRelayStatus,
+    whole: WavryRelayStatus,
     memory: Memory,
   ): Promise<void> {
-    const { writer, fieldManager, view, wallMs, again, onStatus } = this.#options;
-    onStatus(key, status);
+    const { writer, fieldManager, view, wallMs, again, onStatus, crd } = this.#options;
+    onStatus(key, whole);
+    const status = crd.trimmed(whole);
     const due = statusDue(fleet.status, status, memory.statusWrittenMs, wallMs());
     if (due.atMs !== undefined) again(key, due.atMs);
     if (!due.write) return;
@@ -207,6 +210,7 @@ export class Controller {
       view.written(await writeStatus(writer, fleet, status, fieldManager));
       memory.statusWrittenMs = wallMs();
     } catch (error) {
+      if (isFieldUnknown(error)) await crd.look();
       // It is gone, or another by now.
       if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
     }

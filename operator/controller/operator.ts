@@ -27,7 +27,7 @@ import { metricSource } from './metric-source.ts';
 import { operatorMetrics } from './metrics.ts';
 import { startProbeServer } from './probe-server.ts';
 import { Resolver } from './resolver.ts';
-import { crdProblem } from './served-crd.ts';
+import { ServedCrd } from './served-crd.ts';
 
 const NO_METRICS_API: MetricsApi = {
   state: 'off',
@@ -42,7 +42,6 @@ const POLLS_AT_ONCE = 64;
 const FIRST_ANSWERS_MS = 15_000;
 /** Work on one fleet that takes longer hangs: every call of it has a time limit of its own. */
 const STUCK_MS = 15 * 60_000;
-const CRD_SETTLES_MS = 20_000;
 /** What is under way at the end may take so long; then the lease is given up well within a pod's usual grace of 30 s. */
 const FINISH_MS = 10_000;
 
@@ -105,6 +104,16 @@ export async function startOperator(config: Config, log: Logger, version: string
     wallMs: Date.now,
     onProblem: warn,
   });
+  const after = (ms: number, run: () => void): (() => void) => {
+    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
+    return () => clearTimeout(timer);
+  };
+  const crd = new ServedCrd({
+    client,
+    after,
+    onProblem: warn,
+    onMended: (message) => void log.info(message),
+  });
   const controller = new Controller({
     client,
     writer,
@@ -113,6 +122,7 @@ export async function startOperator(config: Config, log: Logger, version: string
     poller,
     masters,
     resolver,
+    crd,
     announcer: new Announcer(events, (level, message, fields) => void log.log(level, message, fields)),
     metricsApi: () => metricsApi?.state ?? NO_METRICS_API,
     fieldManager: MANAGED_BY,
@@ -125,10 +135,7 @@ export async function startOperator(config: Config, log: Logger, version: string
   const queue = new WorkQueue({
     clock: {
       now: Date.now,
-      after: (ms, run) => {
-        const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
-        return () => clearTimeout(timer);
-      },
+      after,
       turn: () => setImmediate(),
     },
     workers: config.workers,
@@ -161,18 +168,6 @@ export async function startOperator(config: Config, log: Logger, version: string
   });
   const addAll = (): void => {
     for (const fleet of view.fleets.list()) queue.add(`${fleet.metadata.namespace}/${fleet.metadata.name}`);
-  };
-
-  /** Only told: with an older CRD an operator does what it can. The one that helm upgrades beside it takes its moments. */
-  const tellOfCrd = async (): Promise<void> => {
-    try {
-      if ((await crdProblem(client)) === undefined) return;
-      await sleep(CRD_SETTLES_MS, undefined, { ref: false });
-      const problem = await crdProblem(client);
-      if (problem !== undefined && !stopping) warn(problem);
-    } catch (error) {
-      log.debug(`the CRD can't be compared: ${(error as Error).message}`);
-    }
   };
 
   const election = config.leaderElect
@@ -241,18 +236,13 @@ export async function startOperator(config: Config, log: Logger, version: string
     `watching ${config.namespaces.length === 0 ? 'all namespaces' : config.namespaces.join(', ')} of ${connection.server}`,
   );
   election?.start();
-  // Only told: an operator does what it can with the CRD that is there.
-  crdProblem(client).then(
-    (problem) => problem === undefined || warn(problem),
-    () => undefined,
-  );
-  const started = view.start().then(() => {
+  const started = view.start().then(async () => {
+    await crd.look();
     if (stopping) return;
     syncedMs = Date.now();
     log.info('in sync');
     poller.start();
     addAll();
-    void tellOfCrd();
   });
 
   return {
@@ -262,6 +252,7 @@ export async function startOperator(config: Config, log: Logger, version: string
       const patience = sleep(FINISH_MS, undefined, { ref: false });
       await Promise.race([queue.stop(), patience]);
       await Promise.race([events.stop(), patience]);
+      crd.stop();
       await poller.stop();
       if (metricsApi) await Promise.race([metricsApi.stop(), patience]);
       // What still isn't finished writes nothing from here on.

@@ -163,6 +163,16 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     assert.equal(operator.lines.length, 1, operator.lines.join('\n'));
     assert.match(operator.lines[0]!, /no cluster is configured; give --kubeconfig/);
     assert.equal(operator.code, 1);
+
+    // What "helm test" runs.
+    const check = await outcome(context, built.images.operator, {
+      options: [...HARDENED, ARBITRARY_USER, '--network=none'],
+      args: ['check', '--custom-metrics'],
+    });
+    assert.deepEqual(check.lines, [
+      'wavry-relay-operator check: no cluster is configured; give --kubeconfig, or run the operator in a cluster',
+    ]);
+    assert.equal(check.code, 1);
   });
 
   for (const [user, options] of Object.entries(USERS))

@@ -65,12 +65,6 @@ suite('the operator’s chart where something stands in its way', () => {
     assert.equal(await releases(), '');
   });
 
-  test('a field of Kubernetes that is none', async () => {
-    const line = await refusal(...INSTALL, '--set-json=affinity={"podAntiAffinity":{"preferred":[]}}');
-    assert.match(line, /unknown field "spec\.template\.spec\.affinity\.podAntiAffinity\.preferred"/);
-    assert.equal(await releases(), '');
-  });
-
   test('no right on APIServices: helm names them, and without custom metrics the rest goes in', async () => {
     const groups = [
       '',

@@ -73,6 +73,26 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
     assert.equal(group.preferredVersion.version, 'v1beta2');
   });
 
+  test('the API server takes in its OpenAPI documents, and has nothing to complain of', async () => {
+    await until('both versions among the documents', async () => {
+      const { paths } = JSON.parse(await operator.cluster.kubectl(['get', '--raw', '/openapi/v3'])) as {
+        paths: Record<string, { serverRelativeURL: string }>;
+      };
+      const ours = ['v1beta1', 'v1beta2'].map((version) => paths[`apis/custom.metrics.k8s.io/${version}`]);
+      if (ours.some((path) => path === undefined)) return false;
+      for (const path of ours)
+        assert.match(
+          await operator.cluster.kubectl(['get', '--raw', path!.serverRelativeURL]),
+          /"openapi":"3/,
+        );
+      return true;
+    });
+    // The other form is put together, with a warning for each document that is missing, when somebody asks for it.
+    await operator.cluster.kubectl(['get', '--raw', '/openapi/v2']);
+    const log = readFileSync(join(operator.cluster.logDirectory, 'kube-apiserver.log'), 'utf8');
+    assert.doesNotMatch(log, /failed to download v1beta\d\.custom\.metrics\.k8s\.io: resource not found/);
+  });
+
   test('the fleet’s sessions are told as they are, and the HPA makes room for them', async () => {
     peers = operator.spawn('local/peers/main.ts', [
       `--master=${MASTER_URL}`,

@@ -4,6 +4,7 @@ import { after, before, beforeEach, suite, test } from 'node:test';
 import { customResourceDefinition } from '../../../operator/api/crd.ts';
 import { runChecks } from '../../../operator/check/checks.ts';
 import { json, StandInApiServer } from '../kube/stand-in-api-server.ts';
+import { publishedCrd, withoutFields } from '../published-crd.ts';
 
 type Json = Record<string, unknown>;
 
@@ -32,7 +33,7 @@ suite('check', () => {
   after(() => api.stop());
   beforeEach(() => {
     answers = {
-      '/openapi/v3/apis/wavry.dev/v1alpha1': published(customResourceDefinition()),
+      '/openapi/v3/apis/wavry.dev/v1alpha1': publishedCrd(customResourceDefinition()),
       '/api/v1/namespaces/ops/pods': { items: [POD, { ...POD, metadata: { name: 'op-2' } }] },
       '/apis/coordination.k8s.io/v1/namespaces/ops/leases/wavry-relay-operator': lease({}),
       '/apis/custom.metrics.k8s.io/v1beta1': METRICS,
@@ -86,11 +87,11 @@ suite('check', () => {
       /this cluster has no CustomResourceDefinition wavryrelays\.wavry\.dev: upgrade/,
     );
     await only(
-      { [path]: published(without(customResourceDefinition(), 'runAsUser', 'endpoint', 'drain')) },
+      { [path]: publishedCrd(withoutFields(customResourceDefinition(), 'runAsUser', 'endpoint', 'drain')) },
       /is older than this operator and doesn't know spec\.drain, spec\.pod\.runAsUser, status\.relays\[\]\.endpoint: .*upgrade the operator's chart with crd\.install=true, or apply/,
     );
     await only(
-      { [path]: published(without(customResourceDefinition(), 'spec', 'status')) },
+      { [path]: publishedCrd(withoutFields(customResourceDefinition(), 'spec', 'status')) },
       /doesn't know spec, status:/,
     );
     await only({ [path]: {} }, /tells nothing of CustomResourceDefinition .* yet/);
@@ -154,39 +155,4 @@ function lease(spec: Json): Json {
       ...spec,
     },
   };
-}
-
-/** As the API server publishes a CRD. */
-function published(crd: Json): Json {
-  const { versions } = crd['spec'] as { versions: { schema: { openAPIV3Schema: Json } }[] };
-  const kind = { group: 'wavry.dev', version: 'v1alpha1', kind: 'WavryRelay' };
-  return {
-    components: {
-      schemas: {
-        'dev.wavry.v1alpha1.WavryRelayList': {
-          'x-kubernetes-group-version-kind': [{ ...kind, kind: 'WavryRelayList' }],
-        },
-        'dev.wavry.v1alpha1.WavryRelay': {
-          ...versions[0]!.schema.openAPIV3Schema,
-          'x-kubernetes-group-version-kind': [kind],
-        },
-      },
-    },
-  };
-}
-
-/** A CRD in which no object has fields of these names. */
-function without<T>(value: T, ...names: readonly string[]): T {
-  if (Array.isArray(value)) return value.map((item) => without(item as unknown, ...names)) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).map(([key, below]) => [
-    key,
-    key === 'properties'
-      ? without(
-          Object.fromEntries(Object.entries(below as Json).filter(([name]) => !names.includes(name))),
-          ...names,
-        )
-      : without(below as unknown, ...names),
-  ]);
-  return Object.fromEntries(entries) as T;
 }
