@@ -149,8 +149,10 @@ suite('the operator’s chart, upgraded from the version before and back', () =>
     ] as const)
       assert.ok(await operator.find(resource, namespace, 'wavry-wavry-relay-operator'), resource.kind);
     assert.match(await operator.helm('get', 'values', 'wavry', IN_NAMESPACE), /logFormat: text/);
-    // The status has what the CRD before would have dropped.
-    assert.equal((await operator.fleet('games')).status?.drainingReplicas, 0);
+    await until(
+      'the status to have what the CRD before would have refused',
+      async () => (await operator.fleet('games')).status?.drainingReplicas === 0,
+    );
   });
 
   test('helm test finds all well, twice, with no more rights than it needs', async () => {

@@ -123,7 +123,11 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
     );
     await operator.whenServing('games');
     await operator.whenCondition('games', 'Autoscaling', { status: 'True', reason: 'Active' });
-    assert.equal((await values(path))[0]?.value, String(SESSIONS), 'a further relay changes no demand');
+    // On a busy machine peers may have moved meanwhile; the relay that they left counts them until they are idle for a minute.
+    await until(
+      'the demand to be as before: a further relay changes none',
+      async () => (await values(path))[0]?.value === String(SESSIONS),
+    );
   });
 
   test('v1beta1, lists by selector, pods, rates', async () => {
@@ -321,16 +325,20 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
   });
 
   test('helm uninstall takes the APIServices first', async () => {
+    const byHelm = (): (string | undefined)[] =>
+      readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as AuditLine)
+        .filter(
+          ({ verb, userAgent, stage }) =>
+            verb === 'delete' && stage === 'ResponseComplete' && /^(Helm|helm)/.test(userAgent ?? ''),
+        )
+        .map(({ objectRef }) => objectRef?.resource);
+    // With one operator instead of two, the upgrade above took the PodDisruptionBudget away.
+    const before = byHelm().length;
     await operator.helm('uninstall', 'wavry', `--namespace=${OPERATOR_NAMESPACE}`, '--wait');
-    const deletions = readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as AuditLine)
-      .filter(
-        ({ verb, userAgent, stage }) =>
-          verb === 'delete' && stage === 'ResponseComplete' && /^(Helm|helm)/.test(userAgent ?? ''),
-      )
-      .map(({ objectRef }) => objectRef?.resource);
+    const deletions = byHelm().slice(before);
     assert.deepEqual(deletions.slice(0, 2), ['apiservices', 'apiservices']);
     assert.ok(deletions.indexOf('deployments') > 1);
     assert.equal(await apiService(METRICS_API_SERVICES[0]!), undefined);
