@@ -55,6 +55,8 @@ function readFile(kubeConfig: KubeConfig, path: string, source: string): void {
   try {
     kubeConfig.loadFromFile(path);
   } catch (error) {
-    throw new Error(`${source}: ${path} can't be read as a kubeconfig: ${(error as Error).message}`);
+    // What follows the first line is an excerpt of the file, which holds secrets.
+    const [problem] = (error as Error).message.split('\n', 1);
+    throw new Error(`${source}: ${path} can't be read as a kubeconfig: ${problem}`);
   }
 }

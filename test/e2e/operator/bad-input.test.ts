@@ -176,12 +176,24 @@ suite('resources that admission lets through and that cannot work', () => {
     test('an image that never comes', async () => {
       await operator.apply(fleetOf('pictures', { ...BRIEF, image: 'ghcr.io/wavry/wavry-relay:broken' }));
       const message = /"\S+:broken" can't be pulled; correct spec\.image, or spec\.pod\.imagePullSecrets/;
-      await operator.whenCondition('pictures', 'Ready', {
+      const { status } = await operator.whenCondition('pictures', 'Ready', {
         status: 'False',
         reason: 'ImageUnavailable',
         message,
       });
       await operator.whenEvent('pictures', 'ImageUnavailable', message);
+      // Kubernetes says it in two ways by turns; the operator says it once.
+      for (const reason of ['ImagePullBackOff', 'ErrImagePull', 'ImagePullBackOff'])
+        await until(`a pod of pictures to say ${reason}`, async () => {
+          const [pod] = await operator.list(Resources.pods, 'default', 'wavry.dev/fleet=pictures');
+          return JSON.stringify(pod?.['status'] ?? '').includes(`"reason":"${reason}"`);
+        });
+      assert.deepEqual((await operator.fleet('pictures')).status, status);
+      const told = await operator.events('pictures');
+      assert.deepEqual(
+        told.filter(({ reason }) => reason === 'ImageUnavailable').map(({ count }) => count),
+        [1],
+      );
       // A relay that never started holds nobody: it makes room at once.
       await patch('pictures', { image: null });
       await operator.whenServing('pictures');
