@@ -20,9 +20,19 @@
 {{- define "wavry-relay-operator.foreignMetrics" -}}
 {{- range $version := list "v1beta1" "v1beta2" -}}
 {{- with lookup "apiregistration.k8s.io/v1" "APIService" "" (printf "%s.custom.metrics.k8s.io" $version) -}}
+{{- if not (include "wavry-relay-operator.isOurs" (list $ .)) -}}
 {{- $service := .spec.service | default dict -}}
-{{- if not (and (eq (toString $service.namespace) $.Release.Namespace) (eq (toString $service.name) (include "wavry-relay-operator.metricsName" $))) -}}
 {{ .metadata.name }} belongs to {{ if $service.name }}Service {{ $service.namespace }}/{{ $service.name }}{{ else }}the API server itself{{ end }}. {{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Whether an APIService leads to this release's operator. */}}
+{{- define "wavry-relay-operator.isOurs" -}}
+{{- $service := (index . 1).spec.service | default dict -}}
+{{- with index . 0 -}}
+{{- if and (eq (toString $service.namespace) .Release.Namespace) (eq (toString $service.name) (include "wavry-relay-operator.metricsName" .)) -}}
+yes
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -15,6 +15,7 @@ const SERVICE = 'wavry-wavry-relay-operator-metrics';
 const HOST = `${SERVICE}.${OPERATOR_NAMESPACE}.svc`;
 /** Six sessions of a fleet whose relays hold ten, at 50 %: a second relay is needed. */
 const SESSIONS = 6;
+const FOREIGN_SERVICE = { name: 'prometheus-adapter', namespace: 'monitoring', port: 443 };
 
 interface MetricValue {
   readonly describedObject: { readonly kind: string; readonly name: string; readonly namespace: string };
@@ -53,6 +54,15 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
     (JSON.parse(await raw(path)) as { items: MetricValue[] }).items;
   const apiService = (name: string): Promise<ApiServiceObject | undefined> =>
     operator.find<ApiServiceObject>(Resources.apiServices, undefined, name);
+
+  const patchService = (name: string, spec: object): Promise<string> =>
+    operator.cluster.kubectl([
+      'patch',
+      'apiservice',
+      name,
+      '--type=merge',
+      `--patch=${JSON.stringify({ spec })}`,
+    ]);
 
   test('both versions are available and discovered', async () => {
     for (const name of METRICS_API_SERVICES) {
@@ -286,15 +296,8 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
   test('somebody else’s APIService is left alone, and the condition names it', async () => {
     peers?.kill('SIGTERM');
     const name = METRICS_API_SERVICES[0]!;
-    const service = { name: 'prometheus-adapter', namespace: 'monitoring', port: 443 };
-    const patch = (spec: object): Promise<string> =>
-      operator.cluster.kubectl([
-        'patch',
-        'apiservice',
-        name,
-        '--type=merge',
-        `--patch=${JSON.stringify({ spec })}`,
-      ]);
+    const service = FOREIGN_SERVICE;
+    const patch = (spec: object): Promise<string> => patchService(name, spec);
     await patch({ service, caBundle: null, insecureSkipTLSVerify: true });
     await operator.whenCondition('games', 'Autoscaling', {
       status: 'False',
@@ -306,21 +309,54 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
     assert.deepEqual(left?.spec.service, service);
     assert.equal(left?.spec.caBundle, undefined);
 
-    const notes = await operator.helm(
-      'upgrade',
-      'wavry',
-      CHART,
-      `--namespace=${OPERATOR_NAMESPACE}`,
-      '--reuse-values',
-      '--dry-run=server',
-    );
-    assert.match(notes, /belongs to Service monitoring\/prometheus-adapter\. It is left alone/);
-    assert.doesNotMatch(notes, /kind: APIService/);
+    const upgrade = (): Promise<string> =>
+      operator.helm(
+        'upgrade',
+        'wavry',
+        CHART,
+        `--namespace=${OPERATOR_NAMESPACE}`,
+        '--reset-then-reuse-values',
+        '--wait',
+        '--timeout=90s',
+      );
+    // Twice, as the first leaves another release behind than it found.
+    for (const time of ['first', 'second']) {
+      assert.match(
+        await upgrade(),
+        /belongs to Service monitoring\/prometheus-adapter\. It is left alone/,
+        time,
+      );
+      const still = await apiService(name);
+      assert.deepEqual(still?.spec.service, service, time);
+      // Two owners of two versions would be in each other's way.
+      assert.equal(await apiService(METRICS_API_SERVICES[1]!), undefined, time);
+    }
 
     await patch({
       service: { ...service, name: SERVICE, namespace: OPERATOR_NAMESPACE },
       insecureSkipTLSVerify: null,
     });
+    await upgrade();
+    await operator.whenCondition('games', 'Autoscaling', { reason: 'Active' });
+    assert.equal((await apiService(name))?.metadata.annotations?.['helm.sh/resource-policy'], undefined);
+  });
+
+  test('one that somebody has taken over outlives helm uninstall', async () => {
+    const name = METRICS_API_SERVICES[0]!;
+    await patchService(name, { service: FOREIGN_SERVICE, caBundle: null, insecureSkipTLSVerify: true });
+    await operator.helm(
+      'upgrade',
+      'wavry',
+      CHART,
+      `--namespace=${OPERATOR_NAMESPACE}`,
+      '--reset-then-reuse-values',
+      '--wait',
+      '--timeout=90s',
+    );
+    await operator.helm('uninstall', 'wavry', `--namespace=${OPERATOR_NAMESPACE}`, '--wait');
+    assert.deepEqual((await apiService(name))?.spec.service, FOREIGN_SERVICE);
+    await operator.cluster.kubectl(['delete', 'apiservice', name]);
+    await operator.installOperator();
     await operator.whenCondition('games', 'Autoscaling', { reason: 'Active' });
   });
 
