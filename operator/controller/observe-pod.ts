@@ -26,13 +26,7 @@ export interface PodBody {
       readonly image?: string;
       readonly restartCount?: number;
       readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
-      readonly lastState?: {
-        readonly terminated?: {
-          readonly exitCode?: number;
-          readonly message?: string;
-          readonly reason?: string;
-        };
-      };
+      readonly lastState?: { readonly terminated?: Terminated };
     }[];
   };
 }
@@ -94,11 +88,18 @@ function waitingOf(status: PodBody['status']): ObservedPod['waiting'] {
   if (FAILED_PULLS.has(waiting.reason ?? '')) {
     return { reason: 'ImagePullBackOff', message: `"${bounded(container?.image)}" can't be pulled` };
   }
-  const last = container?.lastState?.terminated;
-  const lastWords = last
-    ? ` (exit code ${last.exitCode ?? '?'}: ${bounded(last.message ?? last.reason)})`
-    : '';
-  return { reason: waiting.reason ?? 'Waiting', message: `${bounded(waiting.message)}${lastWords}` };
+  const lastWords = endOf(container?.lastState?.terminated);
+  // What the kubelet says grows with each start, and hides what the relay said.
+  const said = waiting.reason === 'CrashLoopBackOff' ? 'it keeps ending' : bounded(waiting.message);
+  return { reason: waiting.reason ?? 'Waiting', message: `${said}${lastWords}` };
+}
+
+/** How its program ended last: of the log that `terminationMessagePolicy: FallbackToLogsOnError` keeps, the line that says why. */
+function endOf(last: Terminated | undefined): string {
+  if (!last) return '';
+  const kind = last.reason === undefined || last.reason === 'Error' ? '' : `, ${last.reason}`;
+  const line = bounded((last.message ?? '').trimEnd().split('\n').at(-1));
+  return ` (exit code ${last.exitCode ?? '?'}${kind}${line === '' ? '' : `: ${line}`})`;
 }
 
 function bounded(text: string | undefined): string {
@@ -122,4 +123,10 @@ interface PortBody {
   readonly name?: string;
   readonly containerPort?: number;
   readonly hostPort?: number;
+}
+
+interface Terminated {
+  readonly exitCode?: number;
+  readonly message?: string;
+  readonly reason?: string;
 }

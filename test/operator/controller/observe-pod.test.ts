@@ -109,16 +109,23 @@ suite('why a pod is not running', () => {
   test('what it said before it ended last', () => {
     assert.deepEqual(
       waiting({
-        state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off 40s' } },
-        lastState: { terminated: { exitCode: 64, message: 'wrong flag\n', reason: 'Error' } },
+        state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off 40s restarting' } },
+        lastState: {
+          terminated: { exitCode: 64, message: '{"level":"info"}\nwrong flag\n', reason: 'Error' },
+        },
       }),
-      { reason: 'CrashLoopBackOff', message: 'back-off 40s (exit code 64: wrong flag)' },
+      { reason: 'CrashLoopBackOff', message: 'it keeps ending (exit code 64: wrong flag)' },
     );
     const killed = waiting({
       state: { waiting: { reason: 'CrashLoopBackOff' } },
-      lastState: { terminated: { exitCode: 137, reason: 'OOMKilled' } },
+      lastState: { terminated: { exitCode: 137, reason: 'OOMKilled', message: 'Relay listening' } },
     });
-    assert.match(killed!.message, /\(exit code 137: OOMKilled\)$/);
+    assert.equal(killed!.message, 'it keeps ending (exit code 137, OOMKilled: Relay listening)');
+    const retried = waiting({
+      state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret "token" not found' } },
+      lastState: { terminated: { exitCode: 1 } },
+    });
+    assert.equal(retried!.message, 'secret "token" not found (exit code 1)');
   });
 
   test('of long last words the end is kept', () => {
