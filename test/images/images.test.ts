@@ -166,7 +166,7 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
 
     // What "helm test" runs.
     const check = await outcome(context, built.images.operator, {
-      options: [...HARDENED, ARBITRARY_USER, '--network=none'],
+      options: [...HARDENED, ARBITRARY_USER],
       args: ['check', '--custom-metrics'],
     });
     assert.deepEqual(check.lines, [

@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { Resources } from '../../../operator/kube/resource.ts';
 import { METRICS_API_SERVICES } from '../../../operator/plan/metrics-api.ts';
-import { CHART, fleetOf, giveAddress, OPERATOR_NAMESPACE, OperatorCluster } from './operator-cluster.ts';
+import {
+  CHART,
+  fleetOf,
+  giveAddress,
+  OPERATOR_NAMESPACE,
+  OperatorCluster,
+  ROOT,
+} from './operator-cluster.ts';
 import { until } from './until.ts';
 
 const IN_NAMESPACE = `--namespace=${OPERATOR_NAMESPACE}`;
@@ -230,5 +238,18 @@ suite('the operator’s chart where something stands in its way', () => {
     );
     await operator.apply(fleetOf('late'));
     await operator.whenServing('late');
+  });
+
+  test('a CRD that kubectl made: helm says that it isn’t its own, and takes it over when told to', async () => {
+    await operator.helm('uninstall', 'wavry', IN_NAMESPACE, '--wait');
+    await operator.cluster.kubectl(['delete', 'crd', 'wavryrelays.wavry.dev']);
+    await operator.cluster.kubectl(['apply', '-f', join(ROOT, 'crds/wavryrelays.wavry.dev.yaml')]);
+    assert.match(
+      await refusal(...INSTALL),
+      /CustomResourceDefinition "wavryrelays\.wavry\.dev" .* exists and cannot be imported into the current release/,
+    );
+    await operator.helm(...INSTALL, '--take-ownership', ...WAIT);
+    await operator.apply(fleetOf('taken'));
+    await operator.whenServing('taken');
   });
 });
