@@ -1,13 +1,12 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import process from 'node:process';
-import { promisify } from 'node:util';
 
 import { fleetOf, MASTER_URL, OperatorCluster, ROOT } from '../../test/e2e/operator/operator-cluster.ts';
 import { until } from '../../test/e2e/operator/until.ts';
 import { terminalPicture } from './terminal-svg.ts';
+import { writtenToTerminal } from './terminal.ts';
 
 /** Pictures of what `kubectl wavry` shows, from a cluster with real relays under real sessions. */
 const bin = mkdtempSync(join(tmpdir(), 'pictures-'));
@@ -38,6 +37,7 @@ try {
     return relays.some((entry) => entry.name === relay.name && entry.state === 'Draining');
   });
   await draw('kubectl-wavry-status', 'kubectl wavry status', 'kubectl wavry status eu-west');
+  await draw('kubectl-wavry-sessions', 'kubectl wavry sessions');
   await draw('kubectl-wavry-why', 'kubectl wavry why us-east');
 } finally {
   await operator.stop();
@@ -54,13 +54,8 @@ async function draw(name: string, ...commands: readonly string[]): Promise<void>
   console.log(text);
 }
 
-/** What a command writes to a terminal: script(1) gives it one. This process must go on: the API server is behind it. */
-async function terminal(command: string): Promise<string> {
+function terminal(command: string): Promise<string> {
   const PATH = [bin, dirname(process.execPath), process.env['PATH']].join(delimiter);
-  const { stdout } = await promisify(execFile)(
-    'script',
-    ['--quiet', '--return', '--command', `stty cols 124 rows 50; ${command}`, '/dev/null'],
-    { env: { ...process.env, PATH, KUBECONFIG: operator.cluster.kubeconfig, TERM: 'xterm-256color' } },
-  );
-  return stdout;
+  const env = { ...process.env, PATH, KUBECONFIG: operator.cluster.kubeconfig };
+  return writtenToTerminal(command, { columns: 124, rows: 50 }, env);
 }

@@ -46,6 +46,7 @@ const STYLES: Readonly<Record<string, string>> = {
   '31': ' fill="#ff7b72"',
   '32': ' fill="#7ee787"',
   '33': ' fill="#e3b341"',
+  '36': ' fill="#79c0ff"',
 };
 
 /** Words that stand far apart become spans of their own, so that columns line up in any font. */
@@ -56,7 +57,7 @@ function spans(line: string): Span[] {
   const pieces = coloured.map((piece) => /^([0-9;]*)m(.*)$/.exec(piece) ?? ['', '', piece]);
   for (const [, code, text] of [['', undefined, plain] as const, ...pieces]) {
     if (code !== undefined) style = STYLES[code] ?? '';
-    for (const word of (text ?? '').split(/( {2,})/)) if (word !== '') found.push({ text: word, style });
+    for (const word of (text ?? '').split(/(^ | {2,})/)) if (word !== '') found.push({ text: word, style });
   }
   return found;
 }
