@@ -386,6 +386,23 @@ suite('the templates of the operator’s chart', () => {
     assert.equal(role!.metadata.namespace, '2048');
   });
 
+  test('labels of one’s own are added, and take the place of none that objects are found by', async () => {
+    const mine = '{"team":"net","app.kubernetes.io/name":"mine","helm.sh/chart":"mine"}';
+    const manifests = await render(
+      `--set-json=podLabels=${mine}`,
+      `--set-json=monitoring={"serviceMonitor":true,"prometheusRule":true,"labels":${mine}}`,
+    );
+    const { metadata } = ofKind(manifests, 'Deployment')[0]!.spec!['template'] as Pick<Manifest, 'metadata'>;
+    for (const { labels } of [
+      metadata,
+      ...['ServiceMonitor', 'PrometheusRule'].map((kind) => ofKind(manifests, kind)[0]!.metadata),
+    ]) {
+      assert.equal(labels?.['team'], 'net');
+      assert.equal(labels?.['app.kubernetes.io/name'], 'wavry-relay-operator');
+      assert.match(labels?.['helm.sh/chart'] ?? '', /^wavry-relay-operator-/);
+    }
+  });
+
   test('a service account of one’s own is used and not made', async () => {
     const manifests = await render('--set=serviceAccount.create=false', '--set=serviceAccount.name=mine');
     assert.deepEqual(
