@@ -58,9 +58,10 @@ function statFields(pid: number): string[] | undefined {
   }
 }
 
+/** The program, what it runs, and a flag of node's between the two: not the arguments, which name other programs. */
 function commandLine(pid: number): string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 2);
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 3);
   } catch {
     return [];
   }

@@ -87,7 +87,7 @@ async function measure(
   for (const name of new Set(fleets.map(({ namespace }) => namespace))) {
     await site.cluster.kubectl(['create', 'namespace', name]);
   }
-  const convergence = new Convergence(site);
+  await using convergence = new Convergence(site);
 
   progress(`making ${resources} WavryRelays`);
   const converging = new PhaseMeter(site);
@@ -195,6 +195,11 @@ class Convergence {
 
   stop(): Promise<void> {
     return this.#reflector.stop();
+  }
+
+  /** A run that fails must not go on watching. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 }
 

@@ -18,6 +18,8 @@ const NAMESPACE = 'wavry-system';
 const RELEASE = 'wavry-relay-operator';
 const PODS_PER_NODE = 100;
 const OPERATOR_IMAGE = 'ghcr.io/wavry/wavry-relay-operator';
+/** What Node gives itself under the chart's memory limit of 512Mi, as the local cluster's nodes enforce none. */
+const HEAP = '--max-old-space-size=256';
 export const MASTER_URL = 'http://198.18.0.1:8080';
 /** Name under which the API server knows the operator. */
 export const OPERATOR_USER = `system:serviceaccount:${NAMESPACE}:${RELEASE}`;
@@ -47,7 +49,7 @@ export async function startSite(relays: number): Promise<Site> {
       capacity: { cpu: '64', memory: '256Gi' },
     })),
     images: {
-      [OPERATOR_IMAGE]: { command: [process.execPath, join(ROOT, 'operator/main.ts')] },
+      [OPERATOR_IMAGE]: { command: [process.execPath, HEAP, join(ROOT, 'operator/main.ts')] },
       'ghcr.io/wavry/wavry-relay': { simulated: true },
     },
     extraFlags: { 'kube-controller-manager': limits, 'kube-scheduler': limits },
