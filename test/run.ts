@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import process from 'node:process';
 
 import { ALL_BINARIES, BinaryUnavailableError, findBinaries } from '../local/cluster/binaries.ts';
@@ -24,9 +25,19 @@ if (files.length === 0) {
 
 if (wanted.length === 0) await buildTools();
 
+/** Two on two cores, where node:test would run one file at a time: those of the cluster wait most of their time. */
+const concurrency = Math.max(2, availableParallelism() - 1);
+
 const runner = spawn(
   process.execPath,
-  ['--test', '--test-timeout=120000', '--test-reporter=spec', ...options, ...files],
+  [
+    '--test',
+    '--test-timeout=120000',
+    '--test-reporter=spec',
+    `--test-concurrency=${concurrency}`,
+    ...options,
+    ...files,
+  ],
   { stdio: 'inherit' },
 );
 runner.on('exit', (code, signal) => {
