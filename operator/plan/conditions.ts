@@ -92,7 +92,7 @@ function progressing(world: World, { size, troubles, relays }: Judged): Judgemen
       type: 'Progressing',
       status: 'Unknown',
       reason: 'Waiting',
-      message: `${size.outdated} relays of an older revision wait until the rollouts of other WavryRelays are through`,
+      message: `${counted(size.outdated)} of an older revision waiting until the rollouts of other WavryRelays are through`,
     };
   }
   if (size.outdated > 0) {
@@ -100,7 +100,7 @@ function progressing(world: World, { size, troubles, relays }: Judged): Judgemen
       type: 'Progressing',
       status: 'True',
       reason: 'RollingOut',
-      message: `${size.outdated} relays of an older revision are left`,
+      message: `${counted(size.outdated)} of an older revision left`,
     };
   }
   const draining = relays.filter((view) => view.draining).length;
@@ -109,7 +109,7 @@ function progressing(world: World, { size, troubles, relays }: Judged): Judgemen
       type: 'Progressing',
       status: 'True',
       reason: 'ScalingUp',
-      message: `${size.create + size.takeBack.length} relays are being added`,
+      message: `adding ${counted(size.create + size.takeBack.length)}`,
     };
   }
   const starting = relays.filter((view) => !view.draining && view.serving !== 'yes').length;
@@ -118,11 +118,16 @@ function progressing(world: World, { size, troubles, relays }: Judged): Judgemen
       type: 'Progressing',
       status: 'True',
       reason: 'Starting',
-      message: `${starting} relays don't serve yet`,
+      message: `${counted(starting)} not serving yet`,
     };
   }
   if (draining > 0) {
-    return { type: 'Progressing', status: 'True', reason: 'Draining', message: `${draining} relays drain` };
+    return {
+      type: 'Progressing',
+      status: 'True',
+      reason: 'Draining',
+      message: `${counted(draining)} draining`,
+    };
   }
   return {
     type: 'Progressing',
@@ -151,4 +156,8 @@ function degraded(world: World, { faults }: Judged): Judgement {
 
 function distinct(troubles: readonly Trouble[]): string {
   return [...new Set(troubles.map((trouble) => trouble.message))].slice(0, 5).join('; ');
+}
+
+function counted(relays: number): string {
+  return `${relays} ${relays === 1 ? 'relay' : 'relays'}`;
 }
