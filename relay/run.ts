@@ -17,7 +17,8 @@ import type { MetricSources } from './control/metrics.ts';
 import { startingStatus } from './control/relay-status.ts';
 import { startStatistics } from './control/statistics.ts';
 import type { Datapath } from './datapath/datapath.ts';
-import { DatapathError, startDatapath } from './datapath/datapath.ts';
+import { DatapathError } from './datapath/datapath-error.ts';
+import { startDatapath } from './datapath/start-datapath.ts';
 import { defaultWorkers } from './datapath/default-workers.ts';
 
 const EXIT_FAILED = 1;

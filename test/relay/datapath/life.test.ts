@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { DatapathError } from '../../../relay/datapath/datapath.ts';
+import { DatapathError } from '../../../relay/datapath/datapath-error.ts';
 import { SO_RCVBUF, SOL_SOCKET } from '../../../relay/datapath/libc.ts';
 import { SocketOptions } from '../../../relay/datapath/socket-options.ts';
 import { MessageType } from '../../../relay/protocol/header.ts';
