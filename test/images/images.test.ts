@@ -187,6 +187,8 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
       const ids: unknown[] = [];
       for (let start = 0; start < 2; start++) {
         const relay = relayContainer(context, built.images.relay, [], mount);
+        // Before it listens it answers without having looked who it is.
+        await relay.address();
         ids.push((await relay.json('/health'))['relay_id']);
         relay.signal('SIGTERM');
         assert.equal((await relay.ended).code, 0);
