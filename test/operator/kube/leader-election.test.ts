@@ -10,6 +10,7 @@ import { KubeClient } from '../../../operator/kube/client.ts';
 import { Connection } from '../../../operator/kube/connection.ts';
 import { LeaderElection } from '../../../operator/kube/leader-election.ts';
 import { until } from '../../e2e/operator/until.ts';
+import { json, refuse, StandInApiServer } from './stand-in-api-server.ts';
 
 interface Lease {
   metadata: { resourceVersion: string };
@@ -129,4 +130,44 @@ suite('leader election', () => {
     await election.stop();
     assert.equal(lease?.spec.holderIdentity, 'me');
   });
+});
+
+test('a request that never gets its answer doesn’t cost the lease: the next try renews it', async (t) => {
+  let lease: Lease | undefined;
+  let version = 0;
+  let gets = 0;
+  let lost = 0;
+  const server = await StandInApiServer.start(({ method, body }, response) => {
+    if (method !== 'GET') {
+      lease = { ...(JSON.parse(body) as Lease), metadata: { resourceVersion: String((version += 1)) } };
+      return json(response, lease);
+    }
+    gets += 1;
+    if (gets === 2) return;
+    if (lease) json(response, lease);
+    else refuse(response, 404, 'NotFound');
+  });
+  const election = new LeaderElection({
+    client: server.client,
+    namespace: 'default',
+    name: 'test',
+    identity: 'me',
+    leaseDurationMs: 9000,
+    renewDeadlineMs: 6000,
+    retryPeriodMs: 50,
+    nowMs: () => performance.now(),
+    wallMs: Date.now,
+    random: () => 0,
+    onStarted: () => undefined,
+    onStopped: () => (lost += 1),
+    onProblem: () => undefined,
+  });
+  t.after(async () => {
+    await election.stop();
+    await server.stop();
+  });
+  election.start();
+  // The one that made it, the one that hangs, and one after it.
+  await until('the lease is renewed', () => version >= 2);
+  assert.deepEqual([lost, election.leading], [0, true]);
 });
