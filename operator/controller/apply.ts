@@ -18,6 +18,9 @@ import { explainFailure } from './failure.ts';
 
 /** Relays made at the same time: a fleet of a thousand must not take minutes, nor fill the API server's queue. */
 const CREATIONS_AT_ONCE = 8;
+const MASTER_CALLS_AT_ONCE = 16;
+/** For all the calls of a plan together: the drains behind them, and the other fleets, wait no longer for a silent Master. */
+const MASTER_MS = 5000;
 
 /** The stores, as far as carrying out a plan needs them. */
 export interface ApplyStores {
@@ -33,7 +36,8 @@ export interface ApplyOptions {
   readonly client: KubeClient;
   readonly fieldManager: string;
   readonly stores: ApplyStores;
-  readonly tellMaster: (call: MasterCall) => Promise<void>;
+  /** `signal` ends it: the time for all calls is over. */
+  readonly tellMaster: (call: MasterCall, signal: AbortSignal) => Promise<void>;
   /** Generation that each Deployment had after it was last put back, by UID. */
   readonly restored: Map<string, number>;
 }
@@ -77,14 +81,8 @@ export async function applyPlan(
   const keyOf = ({ kind, metadata }: AppliedObject): string => `${kind}/${metadata.name}`;
 
   for (const object of plan.apply) await attempt(keyOf(object), () => write.apply(object));
-  const creations = [...plan.create];
-  await Promise.all(
-    Array.from({ length: CREATIONS_AT_ONCE }, async () => {
-      for (let object = creations.shift(); object; object = creations.shift()) {
-        const made = object;
-        await attempt(keyOf(made), () => write.create(made));
-      }
-    }),
+  await inLanes(plan.create, CREATIONS_AT_ONCE, (object) =>
+    attempt(keyOf(object), () => write.create(object)),
   );
   for (const restoration of plan.restore) {
     await attempt(`Deployment/${restoration.name}`, () => write.restore(restoration));
@@ -92,13 +90,14 @@ export async function applyPlan(
   for (const patch of plan.relayPatches) {
     await attempt(`Deployment/${patch.name}`, () => write.metadata(Resources.deployments, patch));
   }
-  for (const call of plan.master) {
-    // Master's outage never keeps a relay from draining: load 100 and the reject tell the same later.
-    await attempt(`Master/${call.relayId}`, async () => {
-      await options.tellMaster(call);
+  // Master's outage never keeps a relay from draining: load 100 and the reject tell the same later.
+  const signal = AbortSignal.timeout(MASTER_MS);
+  await inLanes(plan.master, MASTER_CALLS_AT_ONCE, (call) =>
+    attempt(`Master/${call.relayId}`, async () => {
+      await options.tellMaster(call, signal);
       return undefined;
-    });
-  }
+    }),
+  );
   for (const patch of plan.podPatches) {
     await attempt(`Pod/${patch.name}`, () => write.metadata(Resources.pods, patch));
   }
@@ -106,6 +105,20 @@ export async function applyPlan(
     await attempt(`${deletion.kind}/${deletion.name}`, () => write.delete(deletion));
   }
   return { failures, foreign, error };
+}
+
+async function inLanes<T>(
+  items: readonly T[],
+  lanes: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  // One iterator for all of them: each takes the next item that none has taken.
+  const rest = items.values();
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      for (const item of rest) await work(item);
+    }),
+  );
 }
 
 /** Each kind of write; resolves with the owner of an object that isn't ours and was left alone. */

@@ -36,7 +36,7 @@ export interface ControllerOptions {
   /** Whether this process leads now. */
   readonly mayWrite: () => boolean;
   readonly view: ClusterView;
-  readonly poller: Poller;
+  readonly poller: Pick<Poller, 'polls' | 'complete'>;
   readonly masters: MasterWatch;
   readonly resolver: Resolver;
   readonly announcer: Announcer;
@@ -158,7 +158,7 @@ export class Controller {
       fieldManager,
       stores: view,
       restored: memory.restored,
-      tellMaster: (call) => this.#tellMaster(call, fleet.spec, references),
+      tellMaster: (call, signal) => this.#tellMaster(call, fleet.spec, references, signal),
     });
     // What wasn't tried is refused as before.
     const failures = terminating ? memory.failures : result.failures;
@@ -243,10 +243,23 @@ export class Controller {
     memory.foreignAtMs = wallMs();
   }
 
-  async #tellMaster(call: MasterCall, spec: WavryRelaySpec, references: References): Promise<void> {
-    if (references.adminToken === undefined || !this.#options.mayWrite()) return;
-    await updateState(spec.master.url, references.adminToken, call);
-    this.#options.masters.told(spec, call.relayId, call.state);
+  async #tellMaster(
+    call: MasterCall,
+    spec: WavryRelaySpec,
+    references: References,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { masters, mayWrite } = this.#options;
+    if (references.adminToken === undefined || !mayWrite()) return;
+    const silence = masters.silence(spec);
+    if (silence) throw silence;
+    try {
+      await updateState(spec.master.url, references.adminToken, call, signal);
+    } catch (error) {
+      if (signal.aborted) masters.fellSilent(spec, error as Error);
+      throw error;
+    }
+    masters.told(spec, call.relayId, call.state);
   }
 
   async #references(fleet: ObservedFleet, memory: Memory): Promise<References> {

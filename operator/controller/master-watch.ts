@@ -5,6 +5,8 @@ import { readRegistry } from '../master/admin-client.ts';
 /** How often a Master's registry is read, and how old it may be before it counts as unknown. */
 const EVERY_MS = 15_000;
 const STALE_MS = 60_000;
+/** One that let a call wait in vain is told nothing for so long: fleets would wait for it one after the other. */
+const SILENT_MS = 30_000;
 
 interface Known {
   readonly entries: ReadonlyMap<string, MasterEntry>;
@@ -15,6 +17,7 @@ interface Known {
 export class MasterWatch {
   readonly #known = new Map<string, Known>();
   readonly #askedMs = new Map<string, number>();
+  readonly #silent = new Map<string, { readonly error: Error; readonly atMs: number }>();
   /** Fleets that name each Master. */
   readonly #fleets = new Map<string, string>();
   readonly #wallMs: () => number;
@@ -45,10 +48,21 @@ export class MasterWatch {
         if (!this.#askedMs.has(url)) return;
         const before = this.#known.get(url);
         this.#known.set(url, { entries, atMs: this.#wallMs() });
+        this.#silent.delete(url);
         if (before && states(before.entries) === states(entries)) return;
         for (const [fleet, master] of this.#fleets) if (master === url) this.#onChange(fleet);
       })
       .catch(() => undefined);
+  }
+
+  fellSilent(spec: WavryRelaySpec, error: Error): void {
+    this.#silent.set(spec.master.url, { error, atMs: this.#wallMs() });
+  }
+
+  /** How a Master fell silent just now; undefined when it may be told something. */
+  silence(spec: WavryRelaySpec): Error | undefined {
+    const silent = this.#silent.get(spec.master.url);
+    return silent && this.#wallMs() - silent.atMs < SILENT_MS ? silent.error : undefined;
   }
 
   /** What Master was just told counts at once, so that it isn't told twice. */
@@ -70,6 +84,7 @@ export class MasterWatch {
     if (url === undefined || [...this.#fleets.values()].includes(url)) return;
     this.#askedMs.delete(url);
     this.#known.delete(url);
+    this.#silent.delete(url);
   }
 }
 

@@ -4,7 +4,7 @@ import { request } from 'undici';
 import type { MasterCall, MasterEntry } from '../plan/world.ts';
 
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
-const TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 10_000;
 
 interface RegistryEntry {
   readonly relay_id: string;
@@ -35,7 +35,8 @@ export async function readRegistry(
   token: string | undefined,
   wallMs: number,
 ): Promise<ReadonlyMap<string, MasterEntry>> {
-  const text = await send('GET', endpoint(masterUrl, '/v1/relays'), token, undefined);
+  const url = endpoint(masterUrl, '/v1/relays');
+  const text = await send('GET', url, token, undefined, AbortSignal.timeout(TIMEOUT_MS));
   const answer: unknown = parse(text);
   if (!isRegistry(answer)) {
     const first = isRegistry.errors?.[0];
@@ -56,12 +57,20 @@ export async function readRegistry(
   );
 }
 
-/** Wire reference 4, `POST /admin/api/relays/update_state`. */
-export async function updateState(masterUrl: string, adminToken: string, call: MasterCall): Promise<void> {
-  await send('POST', endpoint(masterUrl, '/admin/api/relays/update_state'), adminToken, {
-    relay_id: call.relayId,
-    new_state: call.state,
-  });
+/** Wire reference 4, `POST /admin/api/relays/update_state`. `signal` says for how long the answer is waited for. */
+export async function updateState(
+  masterUrl: string,
+  adminToken: string,
+  call: MasterCall,
+  signal: AbortSignal,
+): Promise<void> {
+  const url = endpoint(masterUrl, '/admin/api/relays/update_state');
+  try {
+    await send('POST', url, adminToken, { relay_id: call.relayId, new_state: call.state }, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new Error(`Master gave no answer to POST ${url} in time`, { cause: error });
+  }
 }
 
 function endpoint(masterUrl: string, path: string): string {
@@ -73,12 +82,11 @@ async function send(
   url: string,
   token: string | undefined,
   body: unknown,
+  signal: AbortSignal,
 ): Promise<string> {
   const response = await request(url, {
     method,
-    headersTimeout: TIMEOUT_MS,
-    bodyTimeout: TIMEOUT_MS,
-    signal: AbortSignal.timeout(2 * TIMEOUT_MS),
+    signal,
     headers: {
       accept: 'application/json',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),

@@ -7,6 +7,7 @@ import { type RunningDevMaster, startDevMaster } from '../../../local/master/ser
 import { readRegistry, updateState } from '../../../operator/master/admin-client.ts';
 
 const TOKEN = 'admin-token-of-the-test';
+const PATIENCE = new AbortController().signal;
 const RELAY = '6f9f1c0e-9d6c-4f3e-8d57-3f3a1f0f3b6a';
 
 async function masterOf(t: TestContext): Promise<RunningDevMaster> {
@@ -50,7 +51,7 @@ test('the registry is read by relay id, with when each was seen last', async (t)
 test('a relay is marked as draining and taken back, and the registry says so', async (t) => {
   const master = await masterOf(t);
   for (const state of ['Draining', 'Active'] as const) {
-    await updateState(master.url, TOKEN, { relayId: RELAY, state });
+    await updateState(master.url, TOKEN, { relayId: RELAY, state }, PATIENCE);
     assert.equal((await readRegistry(master.url, TOKEN, 0)).get(RELAY)?.state, state);
   }
 });
@@ -58,12 +59,15 @@ test('a relay is marked as draining and taken back, and the registry says so', a
 test('a wrong token and an unknown relay are refused, with what to check and never with the token', async (t) => {
   const master = await masterOf(t);
   const call = { relayId: RELAY, state: 'Draining' } as const;
-  await assert.rejects(updateState(master.url, 'wrong-token', call), (error: Error) => {
+  await assert.rejects(updateState(master.url, 'wrong-token', call, PATIENCE), (error: Error) => {
     assert.match(error.message, /HTTP status 401; check the token in the Secret that spec\.master names/);
     assert.doesNotMatch(error.message, /wrong-token/);
     return true;
   });
-  await assert.rejects(updateState(master.url, TOKEN, { ...call, relayId: 'nobody' }), /HTTP status 404/);
+  await assert.rejects(
+    updateState(master.url, TOKEN, { ...call, relayId: 'nobody' }, PATIENCE),
+    /HTTP status 404/,
+  );
 });
 
 for (const [name, status, text, complaint] of [

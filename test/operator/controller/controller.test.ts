@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+
+import { until } from '../../e2e/operator/until.ts';
+import { ControllerRig, NODE } from './controller-rig.ts';
+import { controlledBy } from './objects.ts';
+
+const secretRef = (name: string, key: string): object => ({ secretKeyRef: { name, key } });
+
+/** A Master that takes connections and says nothing; with how many there were. */
+async function silentMaster(t: TestContext): Promise<{ readonly url: string; readonly asked: () => number }> {
+  let asked = 0;
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      if (data.toString().startsWith('POST')) asked += 1;
+    });
+    t.after(() => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked: () => asked };
+}
+
+/** The pods of a fleet's Deployments, each with a relay that serves. */
+function runPods(rig: ControllerRig, fleet: string): string[] {
+  const relays = [...rig.objects.values()].filter(
+    ({ kind, metadata }) => kind === 'Deployment' && metadata.labels?.['wavry.dev/fleet'] === fleet,
+  );
+  return relays.map(({ metadata: { name } }) => {
+    const pod = rig.put('Pod', name, {
+      metadata: {
+        labels: { 'wavry.dev/fleet': fleet, 'wavry.dev/relay': name },
+        ownerReferences: controlledBy('ReplicaSet', `${name}-x`, 'uid'),
+      },
+      spec: { nodeName: NODE, containers: [{}] },
+      status: { phase: 'Running', podIP: '10.0.0.1' },
+    });
+    rig.polls.set(pod.metadata.uid, {
+      answeredMs: rig.nowMs,
+      error: undefined,
+      state: 'serving',
+      registered: true,
+      draining: false,
+      totalSessions: 1,
+      activeSessions: 1,
+      maxSessions: 100,
+      endpoints: ['10.0.0.1:4000'],
+      notReadyReason: undefined,
+      refusals: [],
+    });
+    return name;
+  });
+}
+
+function drains(rig: ControllerRig, fleet: string): number {
+  return [...rig.objects.values()].filter(
+    ({ kind, metadata }) =>
+      kind === 'Pod' &&
+      metadata.labels?.['wavry.dev/fleet'] === fleet &&
+      metadata.annotations?.['wavry.dev/draining'] === 'true',
+  ).length;
+}
+
+test('a silent Master is waited for once, for all relays together, and every drain begins', async (t) => {
+  const rig = await ControllerRig.start(t);
+  const master = await silentMaster(t);
+  rig.put('Secret', 'master', { data: { token: Buffer.from('t').toString('base64') } });
+  const spec = {
+    exposure: { type: 'PodIP' },
+    master: { url: master.url, adminTokenFrom: secretRef('master', 'token') },
+  };
+  for (const fleet of ['first', 'second']) {
+    rig.fleet(fleet, { ...spec, replicas: 4 });
+    await rig.reconcile(fleet);
+    assert.equal(runPods(rig, fleet).length, 4);
+    rig.fleet(fleet, { ...spec, replicas: 0 });
+  }
+  const emptied = rig.reconcile('first').then(
+    () => assert.fail('what Master was not told has to be tried again'),
+    (error: Error) => error,
+  );
+  await until('all four to be told of at the same time', () => master.asked() === 4);
+  assert.match((await emptied).message, /Master gave no answer/);
+  assert.equal(drains(rig, 'first'), 4);
+
+  await assert.rejects(rig.reconcile('second'), /Master gave no answer/);
+  assert.equal(drains(rig, 'second'), 4);
+  assert.equal(master.asked(), 4, 'it is left alone for a while');
+});
