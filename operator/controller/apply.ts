@@ -69,12 +69,11 @@ export async function applyPlan(
       const owner = await action();
       if (owner && !owner.ours) foreign.set(key, owner);
     } catch (caught) {
+      // It is gone, or somebody was faster: the next look at the world tells. Neither is a failure to report.
+      if (isStatus(caught, 404)) return;
       error ??= caught;
-      // Somebody was faster, or it is gone: the next look at the world tells. Neither is a failure to report.
       const routine =
-        isStatus(caught, 404) ||
-        isStatus(caught, 409) ||
-        (caught instanceof KubeError && caught.reason === 'NotLeading');
+        isStatus(caught, 409) || (caught instanceof KubeError && caught.reason === 'NotLeading');
       if (!routine) failures.set(key, explainFailure(key, caught));
     }
   };

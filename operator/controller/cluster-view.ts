@@ -64,7 +64,9 @@ export class ClusterView {
   constructor(options: ClusterViewOptions) {
     this.#options = options;
     this.#autoscalers = new AutoscalerIndex(options.onFleet);
-    this.fleets.onChange((key) => options.onFleet(key));
+    this.fleets.onChange((key, fleet, previous) => {
+      if (!fleet || !previous || fleetFacts(fleet) !== fleetFacts(previous)) options.onFleet(key);
+    });
     this.nodes.onChange((_, node, previous) => {
       if (!node || !previous || nodeFacts(node) !== nodeFacts(previous)) options.onNodes();
     });
@@ -222,6 +224,11 @@ export function isRelayPod(pod: KubeObject): boolean {
     owner.apiVersion === 'apps/v1' &&
     owner.name.startsWith(`${relay}-`)
   );
+}
+
+/** What of a WavryRelay is anything new. Its status isn't: we write that ourselves, and what others make of it can wait. */
+function fleetFacts({ metadata: { uid, generation, deletionTimestamp } }: KubeObject): string {
+  return JSON.stringify([uid, generation, deletionTimestamp]);
 }
 
 /** What of a node matters to a fleet; heartbeats don't. */

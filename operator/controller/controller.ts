@@ -179,9 +179,9 @@ export class Controller {
       wallMs(),
     );
     await this.#writeStatus(key, fleet, decided.status, memory);
-    // What failed is told by the next plan's conditions: at once, not only after the back-off.
+    if (result.error !== undefined && !refused) throw result.error;
+    // What failed, or no longer does, is told by the next plan's conditions. While something fails the back-off says when.
     if (failed) this.#options.again(key, wallMs());
-    if (result.error !== undefined && !refused && !isStatus(result.error, 404)) throw result.error;
   }
 
   async #refuse(key: string, object: KubeObject, problems: readonly string[], memory: Memory): Promise<void> {

@@ -3,7 +3,7 @@ import type { Failure } from '../plan/world.ts';
 
 /** A refused write in words for the person who can mend it. */
 export function explainFailure(what: string, error: unknown): Failure {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = steady(error instanceof Error ? error.message : String(error));
   if (!(error instanceof KubeError)) {
     // Only calls to Master come without the API server's words.
     return {
@@ -36,4 +36,13 @@ export function explainFailure(what: string, error: unknown): Failure {
     };
   }
   return { reason: 'ApplyFailed', message: `${what}: ${text}` };
+}
+
+/** What differs at each try: the near end of a connection as Go tells it, times, ids of requests. */
+const PASSING =
+  /(?<=\d|\]):\d+(?=->)|\b\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)|\b[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\b/gi;
+
+/** The same words for the same failure: others would be written to the status, and told as news, at each try. */
+function steady(text: string): string {
+  return text.replace(PASSING, (passing) => (passing.startsWith(':') ? '' : '…'));
 }

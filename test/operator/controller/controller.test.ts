@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 
 import { until } from '../../e2e/operator/until.ts';
+import { refuse } from '../kube/stand-in-api-server.ts';
 import { ControllerRig, NODE } from './controller-rig.ts';
 import { controlledBy } from './objects.ts';
 
@@ -89,4 +90,64 @@ test('a silent Master is waited for once, for all relays together, and every dra
   await assert.rejects(rig.reconcile('second'), /Master gave no answer/);
   assert.equal(drains(rig, 'second'), 4);
   assert.equal(master.asked(), 4, 'it is left alone for a while');
+});
+
+test('a write that fails in other words each time waits for its back-off, and they make no news', async (t) => {
+  const rig = await ControllerRig.start(t);
+  let port = 40_000;
+  rig.instead = ({ path }, response) => {
+    if (!path.includes('/networkpolicies/')) return false;
+    port += 1;
+    refuse(response, 500, 'InternalError', {}, `read tcp 10.0.0.2:${port}->10.96.0.7:443: connection reset`);
+    return true;
+  };
+  rig.fleet('fleet', { exposure: { type: 'PodIP' }, master: { url: 'https://master.example.com' } });
+  // The first finds it out, the second tells.
+  await assert.rejects(rig.reconcile('fleet'), /connection reset/);
+  await assert.rejects(rig.reconcile('fleet'), /connection reset/);
+  const told = rig.condition('fleet', 'Degraded')!;
+  assert.match(told.message, /read tcp 10\.0\.0\.2->10\.96\.0\.7:443: connection reset$/);
+
+  rig.again.length = 0;
+  rig.lookedFor.length = 0;
+  rig.server.requests.length = 0;
+  await assert.rejects(rig.reconcile('fleet'), /connection reset/);
+  assert.ok(
+    rig.again.every((atMs) => atMs > rig.nowMs),
+    'no look beside the back-off',
+  );
+  assert.deepEqual(rig.lookedFor, []);
+  const statuses = rig.server.requests.filter(({ path }) => path.endsWith('/status'));
+  assert.deepEqual(statuses, []);
+});
+
+test('a failure that is over is told at once', async (t) => {
+  const rig = await ControllerRig.start(t);
+  let refusing = true;
+  rig.instead = ({ path }, response) => {
+    if (!refusing || !path.includes('/networkpolicies/')) return false;
+    refuse(response, 403, 'Forbidden');
+    return true;
+  };
+  rig.fleet('fleet', { exposure: { type: 'PodIP' }, master: { url: 'https://master.example.com' } });
+  await assert.rejects(rig.reconcile('fleet'), /Forbidden/);
+  await assert.rejects(rig.reconcile('fleet'), /Forbidden/);
+  assert.equal(rig.condition('fleet', 'Degraded')?.reason, 'ApplyFailed');
+  refusing = false;
+  rig.again.length = 0;
+  await rig.reconcile('fleet');
+  assert.ok(rig.again.includes(rig.nowMs));
+  await rig.reconcile('fleet');
+  assert.notEqual(rig.condition('fleet', 'Degraded')?.reason, 'ApplyFailed');
+});
+
+test('a status that the operator wrote is no reason to look at the fleet again', async (t) => {
+  const rig = await ControllerRig.start(t);
+  rig.fleet('fleet', { exposure: { type: 'PodIP' }, master: { url: 'https://master.example.com' } });
+  rig.lookedFor.length = 0;
+  rig.put('WavryRelay', 'fleet', { spec: {}, status: { replicas: 1 } });
+  assert.deepEqual(rig.lookedFor, []);
+  rig.put('WavryRelay', 'fleet', { spec: {}, metadata: { generation: 2 } });
+  rig.put('WavryRelay', 'fleet', { spec: {}, metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } });
+  assert.deepEqual(rig.lookedFor, ['games/fleet', 'games/fleet']);
 });

@@ -50,3 +50,17 @@ for (const [what, error, reason, message] of [
     assert.equal(said.reason, reason);
     assert.match(said.message, message);
   });
+
+test('what differs at each try is left out: ports of our own, times, ids of requests', () => {
+  const at = (port: number, second: number): string =>
+    explainFailure(
+      'Service x',
+      new KubeError(
+        500,
+        'InternalError',
+        `Post "https://w.svc:443/v": read tcp [fd00::1]:${port}->10.0.0.1:443: reset, current time 2026-01-01T00:00:0${second}Z, request 6f9f1c0e-9d6c-4f3e-8d57-3f3a1f0f3b6${second}`,
+      ),
+    ).message;
+  assert.equal(at(40_000, 1), at(40_001, 2));
+  assert.match(at(1, 1), /w\.svc:443\/v": read tcp \[fd00::1\]->10\.0\.0\.1:443: reset, current time …/);
+});

@@ -84,7 +84,8 @@ export function refuse(
   code: number,
   reason: string,
   headers: Readonly<Record<string, string>> = {},
+  message = reason,
 ): void {
   response.writeHead(code, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify({ kind: 'Status', code, reason, message: reason }));
+  response.end(JSON.stringify({ kind: 'Status', code, reason, message }));
 }
