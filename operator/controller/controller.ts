@@ -54,7 +54,8 @@ export interface ControllerOptions {
 
 /** What is remembered of a fleet between two looks: only what can be found out again. */
 interface Memory {
-  references?: { readonly value: References; readonly atMs: number; readonly generation: number };
+  /** `of` is the part of the spec that names them. */
+  references?: { readonly value: References; readonly atMs: number; readonly of: string };
   foreign: ReadonlyMap<string, ObservedObject>;
   foreignAtMs: number;
   failures: ReadonlyMap<string, Failure>;
@@ -180,6 +181,7 @@ export class Controller {
     );
     await this.#writeStatus(key, fleet, decided.status, memory);
     if (result.error !== undefined && !refused) throw result.error;
+    if (references.unread) throw references.unread;
     // What failed, or no longer does, is told by the next plan's conditions. While something fails the back-off says when.
     if (failed) this.#options.again(key, wallMs());
   }
@@ -250,7 +252,11 @@ export class Controller {
     signal: AbortSignal,
   ): Promise<void> {
     const { masters, mayWrite } = this.#options;
-    if (references.adminToken === undefined || !mayWrite()) return;
+    if (!mayWrite()) return;
+    if (references.adminToken === undefined) {
+      if (spec.master.adminTokenFrom && references.unread) throw references.unread;
+      return;
+    }
     const silence = masters.silence(spec);
     if (silence) throw silence;
     try {
@@ -264,13 +270,16 @@ export class Controller {
 
   async #references(fleet: ObservedFleet, memory: Memory): Promise<References> {
     const { client, wallMs } = this.#options;
-    const known = memory.references;
-    if (known && known.generation === fleet.generation) {
+    const of = JSON.stringify(fleet.spec.master);
+    const known = memory.references?.of === of ? memory.references : undefined;
+    if (known) {
       const keepMs = known.value.problems.length > 0 ? REFERENCES_BROKEN_MS : REFERENCES_MS;
       if (wallMs() - known.atMs < keepMs) return known.value;
     }
     const value = await readReferences(client, fleet.namespace, fleet.spec);
-    memory.references = { value, atMs: wallMs(), generation: fleet.generation };
+    // What was known last stays in force.
+    if (value.unread) return known ? { ...known.value, unread: value.unread } : value;
+    memory.references = { value, atMs: wallMs(), of };
     return value;
   }
 

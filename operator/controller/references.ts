@@ -9,6 +9,8 @@ import { type Resource, Resources } from '../kube/resource.ts';
 export interface References {
   readonly adminToken: string | undefined;
   readonly problems: readonly string[];
+  /** Why some of it couldn't be read though nothing says that it is wrong: the API server is away, say. */
+  readonly unread: Error | undefined;
 }
 
 /**
@@ -21,6 +23,7 @@ export async function readReferences(
   spec: WavryRelaySpec,
 ): Promise<References> {
   const problems: string[] = [];
+  let unread: Error | undefined;
   const value = async (resource: Resource, kind: string, field: string, name: string, key: string) => {
     try {
       const object = await client.get<KubeObject>(resource, namespace, name);
@@ -34,12 +37,13 @@ export async function readReferences(
       }
       return kind === 'Secret' ? Buffer.from(text, 'base64').toString('utf8') : text;
     } catch (error) {
-      const why = isStatus(error, 404)
-        ? 'does not exist; create it'
-        : isStatus(error, 403)
-          ? 'may not be read by the operator; grant it "get" on it'
-          : `could not be read: ${error instanceof Error ? error.message : String(error)}`;
-      problems.push(`${field}: ${kind} ${name} ${why}`);
+      if (isStatus(error, 404)) problems.push(`${field}: ${kind} ${name} does not exist; create it`);
+      else if (isStatus(error, 403)) {
+        problems.push(`${field}: ${kind} ${name} may not be read by the operator; grant it "get" on it`);
+      } else {
+        const text = error instanceof Error ? error.message : String(error);
+        unread ??= new Error(`${field}: ${kind} ${name} could not be read: ${text}`, { cause: error });
+      }
       return undefined;
     }
   };
@@ -69,7 +73,7 @@ export async function readReferences(
         )
       : undefined;
   if (keysText !== undefined) problems.push(...keyProblems(keysText));
-  return { adminToken: adminToken?.trim() === '' ? undefined : adminToken?.trim(), problems };
+  return { adminToken: adminToken?.trim() === '' ? undefined : adminToken?.trim(), problems, unread };
 }
 
 function keyProblems(text: string): string[] {

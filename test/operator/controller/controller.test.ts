@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
@@ -150,4 +151,67 @@ test('a status that the operator wrote is no reason to look at the fleet again',
   rig.put('WavryRelay', 'fleet', { spec: {}, metadata: { generation: 2 } });
   rig.put('WavryRelay', 'fleet', { spec: {}, metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } });
   assert.deepEqual(rig.lookedFor, ['games/fleet', 'games/fleet']);
+});
+
+test('a Secret that can’t be read for a moment is no mistake of the spec: what it held stays in force', async (t) => {
+  const rig = await ControllerRig.start(t);
+  const told: (string | undefined)[] = [];
+  const server = createHttpServer(({ method, headers }, response) => {
+    if (method === 'POST') told.push(headers.authorization);
+    response.writeHead(method === 'POST' ? 200 : 503).end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const spec = {
+    exposure: { type: 'PodIP' },
+    master: {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      adminTokenFrom: secretRef('master', 'token'),
+    },
+  };
+  rig.put('Secret', 'master', { data: { token: Buffer.from('t').toString('base64') } });
+  rig.fleet('fleet', spec);
+  await rig.reconcile('fleet');
+  runPods(rig, 'fleet');
+
+  let away = true;
+  rig.instead = ({ path }, response) => {
+    if (!away || !path.includes('/secrets/')) return false;
+    refuse(response, 503, 'ServiceUnavailable');
+    return true;
+  };
+  rig.nowMs += 60_000;
+  rig.fleet('fleet', { ...spec, replicas: 0 });
+  await assert.rejects(rig.reconcile('fleet'), /Secret master could not be read: ServiceUnavailable/);
+  assert.deepEqual(told, ['Bearer t']);
+  assert.notEqual(rig.condition('fleet', 'Degraded')?.reason, 'ReferenceMissing');
+  away = false;
+  await rig.reconcile('fleet');
+  assert.equal(rig.condition('fleet', 'Degraded')?.reason, 'AsExpected');
+});
+
+test('Master isn’t passed over in silence while the token for it can’t be read', async (t) => {
+  const rig = await ControllerRig.start(t);
+  const spec = {
+    exposure: { type: 'PodIP' },
+    master: { url: 'https://master.example.com', adminTokenFrom: secretRef('master', 'token') },
+  };
+  rig.instead = ({ path }, response) => {
+    if (!path.includes('/secrets/')) return false;
+    refuse(response, 503, 'ServiceUnavailable');
+    return true;
+  };
+  rig.fleet('fleet', spec);
+  await assert.rejects(rig.reconcile('fleet'), /could not be read/);
+  runPods(rig, 'fleet');
+  rig.fleet('fleet', { ...spec, replicas: 0 });
+  await assert.rejects(rig.reconcile('fleet'), /could not be read/);
+  await assert.rejects(rig.reconcile('fleet'), /could not be read/);
+  const { reason, message } = rig.condition('fleet', 'Degraded')!;
+  assert.equal(reason, 'MasterUnreachable');
+  assert.match(message, /Secret master could not be read: ServiceUnavailable/);
+  assert.equal(drains(rig, 'fleet'), 1);
 });

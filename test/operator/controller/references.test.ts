@@ -38,7 +38,7 @@ test('what is there and right is no problem, and only the admin token is kept', 
       publicKeysFrom: { configMapKeyRef: { name: 'keys', key: 'keys' } },
     },
   );
-  assert.deepEqual(found, { adminToken: 'token', problems: [] });
+  assert.deepEqual(found, { adminToken: 'token', problems: [], unread: undefined });
 });
 
 for (const [name, objects, master, problem] of [
@@ -87,3 +87,15 @@ for (const [name, objects, master, problem] of [
     assert.doesNotMatch(problems[0]!, /abab/);
   });
 }
+
+test('an API server that is away is nobody’s mistake', async (t) => {
+  const found = await read(
+    t,
+    { 'secrets/s': 500, 'configmaps/m': { keys: 'none' } },
+    { tokenFrom: secretRef('s', 'token'), publicKeysFrom: { configMapKeyRef: { name: 'm', key: 'keys' } } },
+  );
+  assert.match(found.unread!.message, /^spec\.master\.tokenFrom: Secret s could not be read: Refused$/);
+  assert.deepEqual(found.problems, [
+    'spec.master.publicKeysFrom: line 1 is no key; write 64 hex digits, or kid=hex',
+  ]);
+});
