@@ -161,7 +161,8 @@ export class KubeClient {
    * refuses, with the reason Idle when nothing at all (not even a bookmark) came for `idleMs`.
    */
   async *stream(path: string, options: CallOptions, idleMs: number): AsyncGenerator<string, void> {
-    const response = await this.#send('GET', path, options, idleMs);
+    // Some proxies hold the headers back until there is a first event.
+    const response = await this.#send('GET', path, options, idleMs, idleMs);
     if (response.statusCode !== 200) {
       const text = await response.body.text().catch(() => '');
       throw refusal('GET', path, response.statusCode, response.headers['retry-after'], text);
@@ -186,7 +187,13 @@ export class KubeClient {
     }
   }
 
-  async #send(method: string, path: string, options: CallOptions, bodyTimeout: number): Promise<Response> {
+  async #send(
+    method: string,
+    path: string,
+    options: CallOptions,
+    bodyTimeout: number,
+    headersTimeout: number = HEADERS_TIMEOUT_MS,
+  ): Promise<Response> {
     const url = new URL(this.#connection.server + path);
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
@@ -207,7 +214,7 @@ export class KubeClient {
             ? {}
             : { 'content-type': options.contentType ?? 'application/json' }),
         },
-        headersTimeout: HEADERS_TIMEOUT_MS,
+        headersTimeout,
         bodyTimeout,
         ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
         ...(options.signal ? { signal: options.signal } : {}),

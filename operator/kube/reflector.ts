@@ -42,8 +42,8 @@ interface WatchEvent<T> {
 /**
  * Keeps a store equal to what the API server has of one kind: list, then watch from the list's resourceVersion,
  * resuming from the last one seen. As client-go's Reflector (tools/cache/reflector.go): a version that is too old (410),
- * and whatever else can't be resumed from, means a new list; every further try waits 0.8 s to 30 s, doubling,
- * and at first again after two minutes without a failure.
+ * and whatever else can't be resumed from, an ERROR event among it, means a new list; every further try waits 0.8 s to 30 s,
+ * doubling, and at first again after two minutes without a failure.
  */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
@@ -153,6 +153,8 @@ export class Reflector<T extends KubeObject> {
   #take(event: WatchEvent<T>): void {
     if (event.type === 'ERROR') {
       const status = event.object as unknown as { code?: number; reason?: string; message?: string };
+      // What it can't send from here on, an object that it can't decode say, it can't send the next time either.
+      if (status.code !== 429) this.#resourceVersion = '';
       throw new KubeError(
         status.code ?? 500,
         status.reason ?? 'WatchError',

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 
 import { KubeConfig } from '@kubernetes/client-node';
+import { Dispatcher } from 'undici';
 
 import { KubeClient } from '../../../operator/kube/client.ts';
 import { Connection } from '../../../operator/kube/connection.ts';
@@ -89,4 +90,22 @@ suite('calls to an API server', () => {
     await assert.rejects(client.create(Resources.configMaps, 'default', {}), refused('NotLeading'));
     assert.equal(seen.length, 1);
   });
+});
+
+test('the headers of a watch may come as late as its first event, those of other answers may not', async () => {
+  const waits: unknown[] = [];
+  class Noting extends Dispatcher {
+    override dispatch({ headersTimeout }: Dispatcher.DispatchOptions): boolean {
+      waits.push(headersTimeout);
+      throw new Error('noted');
+    }
+  }
+  const connection = {
+    server: 'http://test',
+    credentials: async () => ({ agent: new Noting(), headers: {} }),
+  };
+  const client = new KubeClient(connection as unknown as Connection, { userAgent: 'test' });
+  await assert.rejects(client.call('GET', '/api'), /noted/);
+  await assert.rejects(client.stream('/api', {}, 90_000).next(), /noted/);
+  assert.deepEqual(waits, [30_000, 90_000]);
 });

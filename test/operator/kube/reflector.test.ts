@@ -189,6 +189,25 @@ for (const [name, say] of Object.entries<(response: ServerResponse) => void>({
   });
 }
 
+test('a watch that says it failed means a new list: from where it was it may fail again and again', async (t) => {
+  const site = await Site.start(t);
+  const { response } = await site.nthWatch(1);
+  send(response, 'ADDED', mapOf('b', '11'));
+  await site.whenNames('a@5', 'b@11');
+  site.list = (_, answer) => json(answer, listOf('90', [mapOf('z', '88')]));
+  send(response, 'ERROR', {
+    kind: 'Status',
+    code: 500,
+    reason: 'InternalError',
+    message: 'unable to decode',
+  });
+  response.end();
+  const { request } = await site.nthWatch(2);
+  assert.equal(request.query.get('resourceVersion'), '90');
+  assert.deepEqual(site.names(), ['z@88']);
+  assert.match(site.problems[0]!.message, /unable to decode$/);
+});
+
 test('an overloaded API server is asked again when it said, and not from the start', async (t) => {
   let refusedAtMs = 0;
   const site = await Site.start(t, (site) => {
