@@ -38,7 +38,8 @@ interface HpaObjectSpec extends Pick<HpaSpec, 'minReplicas' | 'maxReplicas' | 'b
   }[];
 }
 
-/** Of the quantities of Kubernetes only whole numbers and thousandths occur here. */
+/** Of the quantities of Kubernetes only whole numbers, thousands and thousandths occur here. */
 function quantity(text: string): number {
+  if (text.endsWith('k')) return Number(text.slice(0, -1)) * 1000;
   return text.endsWith('m') ? Number(text.slice(0, -1)) / 1000 : Number(text);
 }

@@ -63,13 +63,18 @@ export function horizontalPodAutoscaler(fleet: Fleet): AppliedObject | undefined
       metrics: [
         objectMetric(self, DEMAND_METRIC, {
           type: 'AverageValue',
-          averageValue: String(targetSessionsOf(fleet.spec)),
+          averageValue: quantity(targetSessionsOf(fleet.spec)),
         }),
         objectMetric(self, SHED_METRIC, { type: 'Value', value: SHED_PER_SECOND }),
       ],
       behavior: { ...DEFAULT_BEHAVIOR, ...autoscaling.behavior },
     },
   };
+}
+
+/** A whole number below a million in the form that the API server hands out: any other would be written again at each look. */
+function quantity(value: number): string {
+  return value % 1000 === 0 ? `${value / 1000}k` : String(value);
 }
 
 function objectMetric(

@@ -24,6 +24,9 @@ interface Deployment extends KubeObject {
 /** Sessions of the tests' peers end with them, so that a drain is a matter of seconds. */
 const BRIEF = { sessions: { idleTimeout: '5s', leaseDuration: '10s' } };
 
+/** The API server hands quantities out in a form of its own: the autoscaler's target is 7k sessions. */
+const THOUSANDS = { limits: { maxSessions: 10_000 } };
+
 suite('the operator as its chart installs it', () => {
   let operator: OperatorCluster;
 
@@ -60,7 +63,9 @@ suite('the operator as its chart installs it', () => {
   test('every example, and every exposure: all relays register, forward, and lose nothing', async () => {
     const names = ['laptop', 'bare-metal', 'cloud', 'autoscaling'] as const;
     const fleets = [
-      ...names.map((name) => example(name, (spec) => Object.assign(spec, BRIEF))),
+      ...names.map((name) =>
+        example(name, (spec) => Object.assign(spec, BRIEF, name === 'autoscaling' && THOUSANDS)),
+      ),
       fleetOf('node-port', { ...BRIEF, exposure: { type: 'NodePort' } }),
       fleetOf('host-network', {
         ...BRIEF,
