@@ -3,8 +3,8 @@ import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { Resources } from '../kube/resource.ts';
 
-/** Session counts alone are written at most this often (issue: status is written only when it changes). */
-const COUNTS_EVERY_MS = 30_000;
+/** Session counts and words alone are written at most this often: relays tell both, and may tell others at each poll. */
+const DETAILS_EVERY_MS = 30_000;
 
 /** Whether a status is worth writing now, and if not yet, when. */
 export function statusDue(
@@ -15,10 +15,10 @@ export function statusDue(
 ): { readonly write: boolean; readonly atMs: number | undefined } {
   const same = JSON.stringify(ordered(next)) === JSON.stringify(ordered(last));
   if (same) return { write: false, atMs: undefined };
-  const onlyCounts =
-    JSON.stringify(ordered(withoutCounts(next))) === JSON.stringify(ordered(withoutCounts(last)));
-  const dueMs = lastWrittenMs + COUNTS_EVERY_MS;
-  if (onlyCounts && nowMs < dueMs) return { write: false, atMs: dueMs };
+  const onlyDetails =
+    JSON.stringify(ordered(withoutDetails(next))) === JSON.stringify(ordered(withoutDetails(last)));
+  const dueMs = lastWrittenMs + DETAILS_EVERY_MS;
+  if (onlyDetails && nowMs < dueMs) return { write: false, atMs: dueMs };
   return { write: true, atMs: undefined };
 }
 
@@ -44,10 +44,15 @@ export async function writeStatus(
   );
 }
 
-function withoutCounts(status: WavryRelayStatus | undefined): unknown {
+/** What is left says in which state the fleet and each relay is, and the reason in one word. */
+function withoutDetails(status: WavryRelayStatus | undefined): unknown {
   if (!status) return undefined;
-  const { totalSessions: _total, relays, ...rest } = status;
-  return { ...rest, relays: relays?.map(({ sessions: _sessions, ...relay }) => relay) };
+  const { totalSessions: _total, sessionCapacity: _capacity, relays, conditions, ...rest } = status;
+  return {
+    ...rest,
+    relays: relays?.map(({ sessions: _sessions, reason, ...relay }) => [relay, reason?.split(':', 1)]),
+    conditions: conditions?.map(({ message: _message, ...condition }) => condition),
+  };
 }
 
 /** The same JSON for the same content: the API server hands fields out in its own order. */

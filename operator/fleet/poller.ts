@@ -157,6 +157,7 @@ function fingerprint(poll: Poll): string {
     error,
     totalSessions: _total,
     activeSessions: _active,
+    maxSessions: _most,
     refusals: _refusals,
     ...rest
   } = poll;

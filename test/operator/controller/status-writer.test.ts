@@ -6,13 +6,22 @@ import { statusDue } from '../../../operator/controller/status-writer.ts';
 
 const NOW = 1_000_000;
 
-function statusOf(sessions: number, state: 'Serving' | 'Draining' = 'Serving'): WavryRelayStatus {
+function statusOf(
+  sessions: number,
+  state: 'Serving' | 'Draining' | 'Starting' = 'Serving',
+  reason?: string,
+): WavryRelayStatus {
   return {
     observedGeneration: 1,
     replicas: 1,
     totalSessions: sessions,
-    relays: [{ name: 'a', state, sessions }],
+    relays: [{ name: 'a', state, sessions, ...(reason === undefined ? {} : { reason }) }],
   };
+}
+
+function withReady(message: string, reason = 'NotRegistered'): WavryRelayStatus {
+  const lastTransitionTime = '2026-01-01T00:00:00Z';
+  return { conditions: [{ type: 'Ready', status: 'False', reason, message, lastTransitionTime }] };
 }
 
 test('a status that says the same is not written, however its fields are ordered', () => {
@@ -33,4 +42,25 @@ test('session counts alone wait until half a minute after the last write', () =>
 test('everything else is written at once, counts along with it', () => {
   assert.equal(statusDue(statusOf(1), statusOf(2, 'Draining'), NOW - 1, NOW).write, true);
   assert.equal(statusDue(undefined, statusOf(0), NOW - 1, NOW).write, true);
+});
+
+test('what a relay says of itself waits as well: it may say something else at each poll', () => {
+  const saying = (words: string): WavryRelayStatus => statusOf(1, 'Starting', words);
+  for (const [last, next] of [
+    [saying('NotRegistered: a'), saying('NotRegistered: b')],
+    [withReady('a'), withReady('b')],
+    [
+      { ...statusOf(1), sessionCapacity: 100 },
+      { ...statusOf(1), sessionCapacity: 200 },
+    ],
+  ] as const) {
+    assert.equal(statusDue(last, next, NOW - 10_000, NOW).write, false);
+    assert.equal(statusDue(last, next, NOW - 30_000, NOW).write, true);
+  }
+  for (const [last, next] of [
+    [saying('NotRegistered: a'), saying('NotReady: a')],
+    [saying('NotRegistered: a'), statusOf(1, 'Starting')],
+    [withReady('a'), withReady('a', 'NotReady')],
+  ] as const)
+    assert.equal(statusDue(last, next, NOW - 1, NOW).write, true);
 });

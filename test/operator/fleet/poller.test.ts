@@ -129,3 +129,30 @@ test('counters are whole numbers, or no answer at all', () => {
     assert.throws(() => readRefusals(text), /\/metrics answered/, text);
   }
 });
+
+test('numbers that a relay tells are no reason to look at its fleet; what it is, is one', async (t) => {
+  let answers = 0;
+  let state = 'serving';
+  let told = 0;
+  const poller = new Poller({
+    transport: async (_, page) => {
+      if (page === 'metrics') return '{}';
+      answers += 1;
+      return JSON.stringify({ ...HEALTH, state, max_sessions: answers, total_sessions: answers });
+    },
+    targets: () => [
+      { uid: 'a', fleet: 'default/games', namespace: 'default', name: 'a', ip: '192.0.2.1', port: 1 },
+    ],
+    wallMs: Date.now,
+    intervalMs: 10,
+    timeoutMs: 500,
+    concurrency: 1,
+    onChange: () => (told += 1),
+  });
+  t.after(() => poller.stop());
+  poller.start();
+  await until('some answers', () => answers >= 4);
+  assert.equal(told, 1);
+  state = 'draining';
+  await until('the change to be told', () => told === 2);
+});
