@@ -2,6 +2,7 @@ import { API_VERSION, KIND } from '../api/meta.ts';
 import type { Condition, WavryRelayStatus } from '../api/status.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { PlannedEvent } from '../plan/world.ts';
+import { ageMs } from './age.ts';
 
 /** What is only starting is no news: it becomes one when it takes long. */
 const NEWS_AFTER_MS = 45_000;
@@ -83,5 +84,5 @@ function isTrouble({ type, status, reason }: Condition): boolean {
 }
 
 function isPassing({ reason, lastTransitionTime }: Condition, nowMs: number): boolean {
-  return PASSING_REASONS.has(reason) && nowMs - Date.parse(lastTransitionTime) < NEWS_AFTER_MS;
+  return PASSING_REASONS.has(reason) && ageMs(Date.parse(lastTransitionTime), nowMs) < NEWS_AFTER_MS;
 }

@@ -11,6 +11,7 @@ import type { MetricsApi } from '../plan/metrics-api.ts';
 import { plan } from '../plan/plan.ts';
 import { unreadableStatus } from '../plan/unreadable.ts';
 import type { Failure, MasterCall, ObservedFleet, ObservedObject, Plan } from '../plan/world.ts';
+import { ageMs } from './age.ts';
 import { type Announcer, newsAtMs } from './announcer.ts';
 import { applyPlan, type ApplyResult, ownerOf } from './apply.ts';
 import type { ClusterView } from './cluster-view.ts';
@@ -59,8 +60,8 @@ interface Memory {
   foreign: ReadonlyMap<string, ObservedObject>;
   foreignAtMs: number;
   failures: ReadonlyMap<string, Failure>;
-  /** Until then nothing is made: the namespace is being deleted, and refuses it. */
-  terminatingUntilMs: number;
+  /** When the namespace refused what is made, as it is being deleted: nothing is tried for a while. */
+  terminatingAtMs: number;
   readonly restored: Map<string, number>;
   statusWrittenMs: number;
 }
@@ -152,7 +153,7 @@ export class Controller {
     memory: Memory,
   ): Promise<void> {
     const { writer, fieldManager, view, masters, wallMs, announcer } = this.#options;
-    const terminating = wallMs() < memory.terminatingUntilMs;
+    const terminating = ageMs(memory.terminatingAtMs, wallMs()) < LOOK_MS;
     const plan = terminating ? { ...decided, apply: [], create: [], restore: [] } : decided;
     const result = await applyPlan(plan, fleet, {
       client: writer,
@@ -166,7 +167,7 @@ export class Controller {
     const failed = changed(memory.failures, failures);
     memory.failures = failures;
     const refused = isNamespaceTerminating(result.error);
-    if (refused) memory.terminatingUntilMs = wallMs() + LOOK_MS;
+    if (refused) memory.terminatingAtMs = wallMs();
     this.#noteForeign(key, memory, result);
     masters.refresh(key, fleet.spec, references.adminToken);
 
@@ -229,7 +230,7 @@ export class Controller {
   /** Objects of others aren't watched, as they lack our label: whether they are still there is asked now and then. */
   async #lookAtForeign(fleet: ObservedFleet, memory: Memory): Promise<void> {
     const { client, wallMs } = this.#options;
-    if (memory.foreign.size === 0 || wallMs() - memory.foreignAtMs < FOREIGN_MS) return;
+    if (memory.foreign.size === 0 || ageMs(memory.foreignAtMs, wallMs()) < FOREIGN_MS) return;
     const still = new Map<string, ObservedObject>();
     for (const key of memory.foreign.keys()) {
       const [kind, name] = key.split('/') as [string, string];
@@ -274,7 +275,7 @@ export class Controller {
     const known = memory.references?.of === of ? memory.references : undefined;
     if (known) {
       const keepMs = known.value.problems.length > 0 ? REFERENCES_BROKEN_MS : REFERENCES_MS;
-      if (wallMs() - known.atMs < keepMs) return known.value;
+      if (ageMs(known.atMs, wallMs()) < keepMs) return known.value;
     }
     const value = await readReferences(client, fleet.namespace, fleet.spec);
     // What was known last stays in force.
@@ -288,7 +289,7 @@ export class Controller {
       foreign: new Map(),
       foreignAtMs: 0,
       failures: new Map(),
-      terminatingUntilMs: 0,
+      terminatingAtMs: 0,
       restored: new Map(),
       statusWrittenMs: 0,
     };

@@ -1,5 +1,6 @@
 import type { WavryRelaySpec } from '../api/spec.ts';
 import type { MasterEntry } from '../plan/world.ts';
+import { ageMs } from './age.ts';
 import { readRegistry } from '../master/admin-client.ts';
 
 /** How often a Master's registry is read, and how old it may be before it counts as unknown. */
@@ -30,7 +31,7 @@ export class MasterWatch {
 
   registry(spec: WavryRelaySpec): ReadonlyMap<string, MasterEntry> | undefined {
     const known = this.#known.get(spec.master.url);
-    return known && this.#wallMs() - known.atMs <= STALE_MS ? known.entries : undefined;
+    return known && ageMs(known.atMs, this.#wallMs()) <= STALE_MS ? known.entries : undefined;
   }
 
   /** Reads the registry in the background when it is due; a failure leaves what is known, with its age. */
@@ -41,7 +42,7 @@ export class MasterWatch {
       this.forget(fleetKey);
       this.#fleets.set(fleetKey, url);
     }
-    if (nowMs - (this.#askedMs.get(url) ?? -Infinity) < EVERY_MS) return;
+    if (ageMs(this.#askedMs.get(url) ?? -Infinity, nowMs) < EVERY_MS) return;
     this.#askedMs.set(url, nowMs);
     readRegistry(url, adminToken, nowMs)
       .then((entries) => {
@@ -62,7 +63,7 @@ export class MasterWatch {
   /** How a Master fell silent just now; undefined when it may be told something. */
   silence(spec: WavryRelaySpec): Error | undefined {
     const silent = this.#silent.get(spec.master.url);
-    return silent && this.#wallMs() - silent.atMs < SILENT_MS ? silent.error : undefined;
+    return silent && ageMs(silent.atMs, this.#wallMs()) < SILENT_MS ? silent.error : undefined;
   }
 
   /** What Master was just told counts at once, so that it isn't told twice. */

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import process from 'node:process';
-import { setImmediate } from 'node:timers/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Logger } from 'winston';
@@ -14,7 +13,7 @@ import { KubeClient } from '../kube/client.ts';
 import { Connection } from '../kube/connection.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { LeaderElection } from '../kube/leader-election.ts';
-import { WorkQueue } from '../kube/work-queue.ts';
+import { systemClock, WorkQueue } from '../kube/work-queue.ts';
 import { startMetricsApi } from '../metricsapi/metrics-api.ts';
 import type { MetricsApi } from '../plan/metrics-api.ts';
 import { MANAGED_BY } from '../specs/object.ts';
@@ -104,13 +103,9 @@ export async function startOperator(config: Config, log: Logger, version: string
     wallMs: Date.now,
     onProblem: warn,
   });
-  const after = (ms: number, run: () => void): (() => void) => {
-    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
-    return () => clearTimeout(timer);
-  };
   const crd = new ServedCrd({
     client,
-    after,
+    after: (ms, run) => systemClock.after(ms, run),
     onProblem: warn,
     onMended: (message) => void log.info(message),
   });
@@ -129,21 +124,17 @@ export async function startOperator(config: Config, log: Logger, version: string
     defaultImage: config.relayImage,
     maxConcurrentRollouts: config.maxConcurrentRollouts,
     wallMs: Date.now,
-    again: (key, atMs) => queue.addAt(key, atMs),
+    again: (key, atMs) => queue.addAt(key, systemClock.now() + atMs - Date.now()),
     onStatus: (key, status) => void (status ? statuses.set(key, status) : statuses.delete(key)),
   });
   const queue = new WorkQueue({
-    clock: {
-      now: Date.now,
-      after,
-      turn: () => setImmediate(),
-    },
+    clock: systemClock,
     workers: config.workers,
     work: async (key) => {
       if (!leading() || syncedMs === undefined) return;
       // A restarted operator must not say that nothing serves because it hasn't asked yet. The poller adds the fleet again.
       if (
-        Date.now() - syncedMs < FIRST_ANSWERS_MS &&
+        systemClock.now() - syncedMs < FIRST_ANSWERS_MS &&
         pollTargets(view, key).some(({ uid }) => !poller.polls.has(uid))
       ) {
         queue.addAt(key, syncedMs + FIRST_ANSWERS_MS);
@@ -239,7 +230,7 @@ export async function startOperator(config: Config, log: Logger, version: string
   const started = view.start().then(async () => {
     await crd.look();
     if (stopping) return;
-    syncedMs = Date.now();
+    syncedMs = systemClock.now();
     log.info('in sync');
     poller.start();
     addAll();

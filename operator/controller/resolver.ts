@@ -39,7 +39,8 @@ export class Resolver {
     const known: Known = this.#known.get(name) ?? { addresses: [], dueMs: 0, usedMs: nowMs };
     known.usedMs = nowMs;
     this.#known.set(name, known);
-    if (nowMs >= known.dueMs) {
+    // The latter after the clock was set back.
+    if (nowMs >= known.dueMs || known.dueMs > nowMs + AGAIN_MS) {
       known.dueMs = nowMs + AGAIN_MS;
       this.#ask(name, known, key);
       this.#forget(nowMs);

@@ -2,6 +2,7 @@ import type { WavryRelayStatus } from '../api/status.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { Resources } from '../kube/resource.ts';
+import { ageMs } from './age.ts';
 
 /** Session counts and words alone are written at most this often: relays tell both, and may tell others at each poll. */
 const DETAILS_EVERY_MS = 30_000;
@@ -17,8 +18,9 @@ export function statusDue(
   if (same) return { write: false, atMs: undefined };
   const onlyDetails =
     JSON.stringify(ordered(withoutDetails(next))) === JSON.stringify(ordered(withoutDetails(last)));
-  const dueMs = lastWrittenMs + DETAILS_EVERY_MS;
-  if (onlyDetails && nowMs < dueMs) return { write: false, atMs: dueMs };
+  if (onlyDetails && ageMs(lastWrittenMs, nowMs) < DETAILS_EVERY_MS) {
+    return { write: false, atMs: lastWrittenMs + DETAILS_EVERY_MS };
+  }
   return { write: true, atMs: undefined };
 }
 

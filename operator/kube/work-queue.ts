@@ -1,10 +1,22 @@
+import { setImmediate } from 'node:timers/promises';
+
 /** Timers as the queue needs them; tests pass a virtual clock. */
 export interface QueueClock {
+  /** Monotonic milliseconds: a wall clock that is set back would put all work off by as much. */
   now(): number;
   after(ms: number, run: () => void): () => void;
   /** Resolves once timers and answers that are due have been seen to. */
   turn(): Promise<void>;
 }
+
+export const systemClock: QueueClock = {
+  now: () => performance.now(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
+    return () => clearTimeout(timer);
+  },
+  turn: () => setImmediate(),
+};
 
 export interface WorkQueueOptions {
   readonly clock: QueueClock;

@@ -3,7 +3,7 @@
  * oldest go. A failure is not remembered.
  */
 export class ExpiringCache<Value> {
-  readonly #entries = new Map<string, { readonly value: Promise<Value>; readonly untilMs: number }>();
+  readonly #entries = new Map<string, { readonly value: Promise<Value>; readonly atMs: number }>();
   readonly #most: number;
   readonly #ttlMs: number;
   readonly #nowMs: () => number;
@@ -19,12 +19,14 @@ export class ExpiringCache<Value> {
   }
 
   get(key: string, ask: () => Promise<Value>): Promise<Value> {
+    const nowMs = this.#nowMs();
     const known = this.#entries.get(key);
-    if (known && this.#nowMs() < known.untilMs) return known.value;
+    // From the future: the clock was set back, and nobody knows how old it is.
+    if (known && known.atMs <= nowMs && nowMs < known.atMs + this.#ttlMs) return known.value;
     const value = ask();
     // Deleted first, so that the order is that of age.
     this.#entries.delete(key);
-    this.#entries.set(key, { value, untilMs: this.#nowMs() + this.#ttlMs });
+    this.#entries.set(key, { value, atMs: nowMs });
     value.catch(() => {
       if (this.#entries.get(key)?.value === value) this.#entries.delete(key);
     });

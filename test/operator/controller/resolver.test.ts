@@ -103,3 +103,14 @@ test('names that nobody asks for are forgotten', async () => {
   resolver.addresses('new', 'a');
   assert.equal(resolver.dueMs(['old']), undefined);
 });
+
+test('a clock that is set back puts no question off', async () => {
+  const { resolver, answers, asked, pass, settle } = rig();
+  answers.set('lb', ['203.0.113.1']);
+  resolver.addresses('lb', 'games/eu');
+  await settle();
+  pass(-3_600_000);
+  resolver.addresses('lb', 'games/eu');
+  resolver.addresses('lb', 'games/eu');
+  assert.deepEqual(asked, ['lb', 'lb']);
+});

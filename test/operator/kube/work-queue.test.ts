@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { type QueueClock, WorkQueue } from '../../../operator/kube/work-queue.ts';
+import { type QueueClock, systemClock, WorkQueue } from '../../../operator/kube/work-queue.ts';
 
 /** A clock that stands still until it is told to move. */
 class VirtualClock implements QueueClock {
@@ -111,6 +111,13 @@ test('the earliest of several delays counts', async () => {
   queue.addAt('a', 900);
   await clock.advance(2000);
   assert.deepEqual(at, [100]);
+});
+
+test('the clock of the machine doesn’t go back when its time of day is set back', (t) => {
+  const beforeMs = systemClock.now();
+  const hourAgoMs = Date.now() - 3_600_000;
+  t.mock.method(Date, 'now', () => hourAgoMs);
+  assert.ok(systemClock.now() >= beforeMs);
 });
 
 test('keys that find nothing to do let timers and answers in between', async () => {

@@ -24,3 +24,12 @@ test('strangers can’t make it grow', async () => {
   assert.equal(await cache.get('999', () => Promise.resolve(-1)), 999);
   assert.equal(await cache.get('0', () => Promise.resolve(-1)), -1);
 });
+
+test('an answer isn’t remembered for longer when the clock is set back', async () => {
+  let nowMs = 3_600_000;
+  const cache = new ExpiringCache<number>({ most: 10, ttlMs: 100, nowMs: () => nowMs });
+  assert.equal(await cache.get('a', () => Promise.resolve(1)), 1);
+  nowMs = 0;
+  assert.equal(await cache.get('a', () => Promise.resolve(2)), 2);
+  assert.equal(await cache.get('a', () => Promise.resolve(3)), 2);
+});
