@@ -38,7 +38,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
         '',
       ].join('\n'),
     ],
-    ['helm/wavry-relay/values.schema.json', valuesSchema(crd)],
+    ['helm/wavry-relay/values.schema.json', valuesSchema(customResourceDefinition({ patterns: true }))],
     ['helm/wavry-relay/values.yaml', valuesYaml(crd)],
     ['helm/wavry-relay/README.md', chartReadme(crd)],
     [

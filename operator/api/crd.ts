@@ -7,8 +7,12 @@ import { status } from './status.ts';
 /** A JSON object of a Kubernetes manifest. */
 export type Manifest = Record<string, unknown>;
 
-/** The CustomResourceDefinition, made from the zod types that the operator itself uses. */
-export function customResourceDefinition(): Manifest {
+/**
+ * The CustomResourceDefinition, made from the zod types that the operator itself uses.
+ *
+ * @param patterns also where a rule says the same in words, for a reader that knows no rules
+ */
+export function customResourceDefinition({ patterns = false } = {}): Manifest {
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -104,8 +108,8 @@ export function customResourceDefinition(): Manifest {
                   // The longest name made from it is `<fleet>-<revision>-<n>` plus a Deployment's pod suffix (63 characters).
                   properties: { name: { type: 'string', maxLength: 40 } },
                 },
-                spec: structural(spec),
-                status: structural(status),
+                spec: structural(spec, patterns),
+                status: structural(status, patterns),
               },
               'x-kubernetes-validations': [
                 {
@@ -123,7 +127,7 @@ export function customResourceDefinition(): Manifest {
 }
 
 /** The OpenAPI v3 schema of a zod type in the structural form that Kubernetes asks for. */
-function structural(type: z.ZodType): Manifest {
+function structural(type: z.ZodType, patterns: boolean): Manifest {
   return z.toJSONSchema(type, {
     target: 'openapi-3.0',
     io: 'input',
@@ -133,6 +137,7 @@ function structural(type: z.ZodType): Manifest {
       if (schema['additionalProperties'] === false) delete schema['additionalProperties'];
       if (schema['x-kubernetes-preserve-unknown-fields'] === true) delete schema['additionalProperties'];
       delete schema['propertyNames'];
+      if (!patterns && schema['x-kubernetes-validations'] !== undefined) delete schema['pattern'];
     },
   });
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { cel, duration, stringMap } from './fields.ts';
+import { cel, duration, formed, stringMap } from './fields.ts';
 
 export const EXPOSURE_TYPES = ['HostPort', 'HostNetwork', 'LoadBalancer', 'NodePort', 'PodIP'] as const;
 
@@ -29,20 +29,17 @@ export const exposure = cel(
       .describe(
         'How peers reach each relay. HostPort: a port of the node. HostNetwork: the node’s network itself. LoadBalancer: a load balancer for each relay. NodePort: a node port for each relay. PodIP: the pod’s own address, where peers can route to it.',
       ),
-    portRange: cel(
+    portRange: formed(
       z
         .string()
         .max(11)
-        .regex(/^[0-9]{1,5}-[0-9]{1,5}$/)
-        .default('4000-4015')
         .describe(
           'UDP ports of the node that HostPort and HostNetwork take, first-last. Relays of all WavryRelays on one node share them; open them in your firewall.',
         ),
-      {
-        rule: "int(self.split('-')[0]) >= 1024 && int(self.split('-')[1]) <= 65535 && int(self.split('-')[0]) <= int(self.split('-')[1])",
-        message: 'must be first-last with 1024 <= first <= last <= 65535, such as "4000-4015"',
-      },
-    ),
+      /^[0-9]{1,5}-[0-9]{1,5}$/,
+      'must be first-last with 1024 <= first <= last <= 65535, such as "4000-4015"',
+      "int(self.split('-')[0]) >= 1024 && int(self.split('-')[1]) <= 65535 && int(self.split('-')[0]) <= int(self.split('-')[1])",
+    ).default('4000-4015'),
     addressType: z
       .enum(['ExternalIP', 'InternalIP'])
       .optional()

@@ -15,17 +15,26 @@ export function cel<T extends z.ZodType>(type: T, ...rules: CelRule[]): T {
   return type.meta({ ...type.meta(), 'x-kubernetes-validations': rules });
 }
 
+/**
+ * A string of a form that a regular expression describes, and `and`. A rule judges it, as all that the API server says of a
+ * pattern is the expression; the pattern is for those who know no rules.
+ */
+export function formed(type: z.ZodString, pattern: RegExp, message: string, and?: string): z.ZodString {
+  const matches = `self.matches(r'${pattern.source}')`;
+  return cel(type.regex(pattern, message), {
+    rule: and === undefined ? matches : `${matches} && ${and}`,
+    message,
+  });
+}
+
 /** A Go duration such as `90s`, `5m` or `1h30m`, between two bounds given in the same form. */
 export function duration(description: string, least: string, most: string): z.ZodString {
-  const type = z
-    .string()
-    .max(32)
-    .regex(/^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/)
-    .describe(description);
-  return cel(type, {
-    rule: `duration(self) >= duration('${least}') && duration(self) <= duration('${most}')`,
-    message: `must be a duration from ${least} to ${most}, such as "${least}"`,
-  });
+  return formed(
+    z.string().max(32).describe(description),
+    /^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/,
+    `must be a duration from ${least} to ${most}, such as "${least}"`,
+    `duration(self) >= duration('${least}') && duration(self) <= duration('${most}')`,
+  );
 }
 
 export function int32(description: string, least: number, most: number): z.ZodInt {
@@ -38,24 +47,22 @@ export function int64(description: string, least: number, most: number): z.ZodIn
 
 /** A name of a Secret, a ConfigMap or the like: an RFC 1123 subdomain. */
 export function objectName(description: string): z.ZodString {
-  return z
-    .string()
-    .min(1)
-    .max(253)
-    .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/)
-    .describe(description);
+  return formed(
+    z.string().min(1).max(253).describe(description),
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'must be the name of an object: lower-case letters, digits, "-" and ".", such as "wavry-master"',
+  );
 }
 
 export function keyReference(what: string): z.ZodObject<{ name: z.ZodString; key: z.ZodString }> {
   return z
     .object({
       name: objectName(`Name of the ${what}, in the namespace of the WavryRelay.`),
-      key: z
-        .string()
-        .min(1)
-        .max(253)
-        .regex(/^[-._a-zA-Z0-9]+$/)
-        .describe(`Key inside the ${what}.`),
+      key: formed(
+        z.string().min(1).max(253).describe(`Key inside the ${what}.`),
+        /^[-._a-zA-Z0-9]+$/,
+        'must be a key of letters, digits, "-", "_" and ".", such as "token"',
+      ),
     })
     .describe(`Selects a key of a ${what}.`);
 }
@@ -81,12 +88,13 @@ export function podFragments(
 
 /** An absolute number or a percentage, as in a Deployment's rolling update. */
 export function intOrPercent(description: string): z.ZodType<number | string> {
-  return z
+  const pattern = '^((100|[0-9]{1,2})%|[0-9]+)$';
+  const type = z
     .any()
-    .meta({
-      anyOf: [{ type: 'integer' }, { type: 'string' }],
-      'x-kubernetes-int-or-string': true,
-      pattern: '^((100|[0-9]{1,2})%|[0-9]+)$',
-    })
+    .meta({ anyOf: [{ type: 'integer' }, { type: 'string' }], 'x-kubernetes-int-or-string': true, pattern })
     .describe(description);
+  return cel(type, {
+    rule: `type(self) == int ? self >= 0 : self.matches(r'${pattern}')`,
+    message: 'must be a number of relays or a percentage from 0% to 100%, such as 1 or "25%"',
+  });
 }

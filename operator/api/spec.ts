@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { autoscaling } from './autoscaling.ts';
 import { exposure } from './exposure.ts';
-import { cel, duration, int32, int64, intOrPercent } from './fields.ts';
+import { cel, duration, formed, int32, int64, intOrPercent } from './fields.ts';
 import { master } from './master.ts';
 import { pod } from './pod.ts';
 import { SIZES } from './size.ts';
@@ -97,12 +97,11 @@ const monitoring = z
 
 export const spec = cel(
   z.object({
-    region: z
-      .string()
-      .max(64)
-      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
-      .optional()
-      .describe('Region that the relays register with, such as us-east-1.'),
+    region: formed(
+      z.string().max(64).describe('Region that the relays register with, such as us-east-1.'),
+      /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+      'must be at most 64 letters, digits, ".", "_" and "-", the first a letter or digit, such as "us-east-1"',
+    ).optional(),
     asn: int64('Autonomous system number that the relays register with.', 1, 4_294_967_295).optional(),
     size: z
       .enum(SIZES)

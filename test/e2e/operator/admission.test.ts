@@ -85,7 +85,9 @@ const RULES: readonly {
   {
     rule: 'port range',
     message: 'must be first-last with 1024 <= first <= last <= 65535, such as "4000-4015"',
-    refused: ['80-90', '5000-4000', '4000-70000'].map((portRange) => ({ exposure: { portRange } })),
+    refused: ['80-90', '5000-4000', '4000-70000', '4000', '4000:4015', 'a-b'].map((portRange) => ({
+      exposure: { portRange },
+    })),
     accepted: ['4000-4000', '1024-65535'].map((portRange) => ({ exposure: { portRange } })),
   },
   {
@@ -141,8 +143,44 @@ const RULES: readonly {
   {
     rule: 'drain.timeout',
     message: 'must be a duration from 0s to 168h, such as "0s"',
-    refused: [{ drain: { timeout: '169h' } }],
+    refused: ['169h', '90', '1d', '-5s', 'soon'].map((timeout) => ({ drain: { timeout } })),
     accepted: [{ drain: { timeout: '0s' } }, { drain: { timeout: '168h' } }],
+  },
+  {
+    rule: 'region',
+    message:
+      'must be at most 64 letters, digits, ".", "_" and "-", the first a letter or digit, such as "us-east-1"',
+    refused: [{ region: 'us east' }, { region: '-east' }, { region: '' }],
+    accepted: [{ region: 'us-east-1' }, { region: '2.north_A' }],
+  },
+  {
+    rule: 'surge and what may be missing',
+    message: 'must be a number of relays or a percentage from 0% to 100%, such as 1 or "25%"',
+    refused: ['10 percent', '101%', '-1', -1].flatMap((value) => [
+      { rollout: { maxSurge: value } },
+      { rollout: { maxUnavailable: value } },
+    ]),
+    accepted: [0, 3, '3', '0%', '100%'].map((value) => ({
+      rollout: { maxSurge: value, maxUnavailable: value },
+    })),
+  },
+  {
+    rule: 'names of Secrets and ConfigMaps',
+    message: 'must be the name of an object: lower-case letters, digits, "-" and ".", such as "wavry-master"',
+    refused: ['My-Secret', 'a_b', '-a', 'a.'].map((name) => ({
+      master: { ...MASTER, tokenFrom: { secretKeyRef: { name, key: 'k' } } },
+    })),
+    accepted: [{ master: { ...MASTER, tokenFrom: { secretKeyRef: { name: 'a.b-c', key: 'k' } } } }],
+  },
+  {
+    rule: 'keys of Secrets and ConfigMaps',
+    message: 'must be a key of letters, digits, "-", "_" and ".", such as "token"',
+    refused: ['my key', 'a/b'].map((key) => ({
+      master: { ...MASTER, publicKeysFrom: { configMapKeyRef: { name: 'a', key } } },
+    })),
+    accepted: [
+      { master: { ...MASTER, publicKeysFrom: { configMapKeyRef: { name: 'a', key: 'Keys_1.txt' } } } },
+    ],
   },
   {
     rule: 'bounds of the autoscaler',
@@ -184,9 +222,6 @@ const SCHEMA: readonly { readonly what: string; readonly spec: object; readonly 
     spec: { autoscaling: { minReplicas: 0, maxReplicas: 2 } },
     message: /minReplicas/,
   },
-  { what: 'a duration without a unit', spec: { drain: { timeout: '90' } }, message: /spec\.drain\.timeout/ },
-  { what: 'a surge that is neither', spec: { rollout: { maxSurge: '10 percent' } }, message: /maxSurge/ },
-  { what: 'a region with spaces', spec: { region: 'us east' }, message: /spec\.region/ },
   { what: 'a time that is none', spec: { restartedAt: 'now' }, message: /restartedAt/ },
   { what: 'a typo', spec: { replica: 2 }, message: /unknown field "spec\.replica"/ },
 ];

@@ -37,6 +37,11 @@ test('every field has a description: it is what "kubectl explain" prints', () =>
   assert.deepEqual(missing, []);
 });
 
+test('no field is judged by a pattern: the API server would answer with the expression alone', () => {
+  assert.doesNotMatch(JSON.stringify(customResourceDefinition()), /"pattern":/);
+  assert.match(JSON.stringify(customResourceDefinition({ patterns: true })), /"pattern":/);
+});
+
 test('the examples are what the types accept', () => {
   const files = globSync('crds/examples/*.yaml');
   assert.ok(files.length >= 4);
