@@ -43,6 +43,7 @@ export function runChecks(options: CheckOptions): Promise<readonly Finding[]> {
 interface PodObject extends KubeObject {
   readonly spec: {
     readonly containers: readonly {
+      readonly name: string;
       readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
     }[];
   };
@@ -65,7 +66,9 @@ async function unreadyOperators({
     return `no pod in namespace ${namespace} has the labels ${selector}: see "kubectl --namespace ${namespace} describe deployments,replicasets"`;
   const problems = await Promise.all(
     pods.map(async ({ metadata: { name }, spec, status }) => {
-      const port = spec.containers[0]?.ports?.find((known) => known.name === 'http')?.containerPort;
+      const port = spec.containers
+        .find((container) => container.name === 'operator')
+        ?.ports?.find((known) => known.name === 'http')?.containerPort;
       if (status?.podIP === undefined || status.phase !== 'Running' || port === undefined)
         return `pod ${name} doesn't run: see "kubectl --namespace ${namespace} describe pod ${name}"`;
       const host = status.podIP.includes(':') ? `[${status.podIP}]` : status.podIP;

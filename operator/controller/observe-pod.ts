@@ -1,12 +1,14 @@
 import { Label } from '../api/meta.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { ObservedPod } from '../plan/world.ts';
+import { RELAY_CONTAINER } from '../specs/deployment.ts';
 
 export interface PodBody {
   readonly spec?: {
     readonly nodeName?: string;
     readonly hostNetwork?: boolean;
     readonly containers?: readonly {
+      readonly name?: string;
       readonly ports?: readonly PortBody[];
       readonly args?: readonly string[];
     }[];
@@ -23,6 +25,7 @@ export interface PodBody {
       lastTransitionTime?: string;
     }[];
     readonly containerStatuses?: readonly {
+      readonly name?: string;
       readonly image?: string;
       readonly restartCount?: number;
       readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
@@ -34,7 +37,7 @@ export interface PodBody {
 export function observePod(object: KubeObject): ObservedPod {
   const { metadata } = object;
   const { spec, status } = object as KubeObject & PodBody;
-  const container = status?.containerStatuses?.[0];
+  const container = relayAmong(status?.containerStatuses);
   return {
     name: metadata.name,
     uid: metadata.uid,
@@ -82,7 +85,7 @@ function waitingOf(status: PodBody['status']): ObservedPod['waiting'] {
   if (unscheduled) {
     return { reason: unscheduled.reason ?? 'Unschedulable', message: bounded(unscheduled.message) };
   }
-  const container = status?.containerStatuses?.[0];
+  const container = relayAmong(status?.containerStatuses);
   const waiting = container?.state?.waiting;
   if (!waiting) return undefined;
   if (FAILED_PULLS.has(waiting.reason ?? '')) {
@@ -106,15 +109,27 @@ function bounded(text: string | undefined): string {
   return (text ?? '').trim().slice(-512);
 }
 
+/** The relay's own container, or its status. */
+export function relayAmong<T extends { readonly name?: string }>(
+  containers: readonly T[] | undefined,
+): T | undefined {
+  return containers?.find(({ name }) => name === RELAY_CONTAINER);
+}
+
+/** A port that the relay's container names. */
+export function portOf(pod: PodBody['spec'], name: 'relay' | 'health'): PortBody | undefined {
+  return relayAmong(pod?.containers)?.ports?.find((port) => port.name === name);
+}
+
 /** The port of its node that a relay takes. */
 export function hostPortOf(pod: PodBody['spec']): number | undefined {
-  const port = pod?.containers?.[0]?.ports?.find((entry) => entry.name === 'relay');
+  const port = portOf(pod, 'relay');
   return pod?.hostNetwork === true ? port?.containerPort : port?.hostPort;
 }
 
 function maxSessionsOf(pod: PodBody['spec']): number | undefined {
   const flag = '--max-sessions=';
-  const text = pod?.containers?.[0]?.args?.find((argument) => argument.startsWith(flag));
+  const text = relayAmong(pod?.containers)?.args?.find((argument) => argument.startsWith(flag));
   const number = Number(text?.slice(flag.length) || Number.NaN);
   return Number.isInteger(number) && number >= 0 ? number : undefined;
 }

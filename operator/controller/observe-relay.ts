@@ -3,22 +3,19 @@ import { isKept, ownsMore } from '../kube/difference.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { ObservedRelay } from '../plan/world.ts';
 import { DATA_PORT } from '../specs/deployment.ts';
+import { type PodBody, portOf } from './observe-pod.ts';
 
 /** A relay's Deployment. What others wrote on it is untrusted. */
 export function observeRelay(object: KubeObject, fieldManager: string): ObservedRelay {
   const { metadata } = object;
-  const spec = object['spec'] as { template?: { spec?: { containers?: { ports?: unknown }[] } } } | undefined;
-  const ports = (spec?.template?.spec?.containers?.[0]?.ports ?? []) as {
-    name?: string;
-    containerPort?: number;
-  }[];
+  const spec = object['spec'] as { template?: { spec?: PodBody['spec'] } } | undefined;
   const applied = appliedSpec(metadata.annotations?.[Annotation.appliedSpec]);
   const foreign = applied === undefined ? [] : foreignManagers(object, applied, fieldManager);
   return {
     name: metadata.name,
     uid: metadata.uid,
     revision: metadata.labels?.[Label.revision] ?? '',
-    port: ports.find((port) => port.name === 'relay')?.containerPort ?? DATA_PORT,
+    port: portOf(spec?.template?.spec, 'relay')?.containerPort ?? DATA_PORT,
     createdMs: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
     drainingSinceMs: timeMs(metadata.annotations?.[Annotation.drainingSince]),

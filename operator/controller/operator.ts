@@ -4,11 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Logger } from 'winston';
 
-import { Label } from '../api/meta.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { Config } from '../config/config.ts';
 import { Poller } from '../fleet/poller.ts';
-import { directTransport, type PollTarget, proxyTransport } from '../fleet/transport.ts';
+import { directTransport, proxyTransport } from '../fleet/transport.ts';
 import { KubeClient } from '../kube/client.ts';
 import { Connection } from '../kube/connection.ts';
 import { EventRecorder } from '../kube/events.ts';
@@ -18,12 +17,13 @@ import { startMetricsApi } from '../metricsapi/metrics-api.ts';
 import type { MetricsApi } from '../plan/metrics-api.ts';
 import { MANAGED_BY } from '../specs/object.ts';
 import { Announcer } from './announcer.ts';
-import { ClusterView, isRelayPod } from './cluster-view.ts';
+import { ClusterView } from './cluster-view.ts';
 import { Controller } from './controller.ts';
 import { loadKubeConfig } from './kubeconfig.ts';
 import { MasterWatch } from './master-watch.ts';
 import { metricSource } from './metric-source.ts';
 import { operatorMetrics } from './metrics.ts';
+import { pollTargets } from './poll-targets.ts';
 import { startProbeServer } from './probe-server.ts';
 import { Resolver } from './resolver.ts';
 import { ServedCrd } from './served-crd.ts';
@@ -256,26 +256,4 @@ export async function startOperator(config: Config, log: Logger, version: string
       server.closeAllConnections();
     },
   };
-}
-
-interface RunningPod {
-  readonly spec?: {
-    readonly containers?: readonly {
-      readonly ports?: readonly { readonly name?: string; readonly containerPort?: number }[];
-    }[];
-  };
-  readonly status?: { readonly podIP?: string; readonly phase?: string };
-}
-
-/** Of one fleet, or of all. */
-function pollTargets(view: ClusterView, fleet?: string): PollTarget[] {
-  const pods = fleet === undefined ? view.ofKind('Pod') : view.ofFleet(fleet, 'Pod');
-  return pods.flatMap((pod) => {
-    const { spec, status } = pod as typeof pod & RunningPod;
-    const port = spec?.containers?.[0]?.ports?.find((entry) => entry.name === 'health')?.containerPort;
-    if (status?.phase !== 'Running' || status.podIP === undefined || port === undefined) return [];
-    if (!isRelayPod(pod)) return [];
-    const { uid, namespace = '', name, labels } = pod.metadata;
-    return [{ uid, fleet: `${namespace}/${labels?.[Label.fleet]}`, namespace, name, ip: status.podIP, port }];
-  });
 }

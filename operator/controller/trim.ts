@@ -2,7 +2,7 @@ import type { KubeObject, ManagedFields } from '../kube/object.ts';
 import type { Resource } from '../kube/resource.ts';
 import { Resources } from '../kube/resource.ts';
 import { MANAGED_BY } from '../specs/object.ts';
-import type { PodBody } from './observe-pod.ts';
+import { type PodBody, relayAmong } from './observe-pod.ts';
 
 /** Kinds of which nobody asks who set which field. */
 const WITHOUT_MANAGERS: ReadonlySet<Resource> = new Set<Resource>([
@@ -38,15 +38,20 @@ function matters({ manager, operation, subresource, fieldsV1 }: ManagedFields): 
 function podSpec({ spec }: PodBody): PodBody['spec'] {
   if (!spec) return undefined;
   const { nodeName, hostNetwork, containers } = spec;
+  const relay = relayAmong(containers);
   return {
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(hostNetwork === undefined ? {} : { hostNetwork }),
-    ...(containers === undefined ? {} : { containers: containers.slice(0, 1).map(containerOf) }),
+    ...(relay === undefined ? {} : { containers: [containerOf(relay)] }),
   };
 }
 
-function containerOf({ ports, args }: PodContainer): PodContainer {
-  return { ...(ports === undefined ? {} : { ports }), ...(args === undefined ? {} : { args }) };
+function containerOf({ name, ports, args }: PodContainer): PodContainer {
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(ports === undefined ? {} : { ports }),
+    ...(args === undefined ? {} : { args }),
+  };
 }
 
 type PodContainer = NonNullable<NonNullable<PodBody['spec']>['containers']>[number];

@@ -14,6 +14,8 @@ export interface RelayPlacement {
 /** UDP port of a relay whose exposure gives it an address of its own. */
 export const DATA_PORT = 4000;
 const HEALTH_PORT = 9091;
+/** Meshes and other webhooks put containers of their own into pods, often in front. */
+export const RELAY_CONTAINER = 'relay';
 
 const CONTROL_DIR = '/var/run/wavry/control';
 const KEYS_DIR = '/etc/wavry/master-keys';
@@ -139,7 +141,7 @@ function relayContainer(fleet: Fleet, relay: RelayPlacement): Record<string, unk
     ...(spec.exposure.type === 'HostPort' ? { hostPort: relay.port } : {}),
   };
   return {
-    name: 'relay',
+    name: RELAY_CONTAINER,
     image: spec.image ?? fleet.defaultImage,
     ...defined({ imagePullPolicy: spec.pod?.imagePullPolicy }),
     args: relayArguments(fleet, relay),

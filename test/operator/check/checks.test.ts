@@ -11,7 +11,12 @@ type Json = Record<string, unknown>;
 const NOW = Date.parse('2030-01-01T00:00:00Z');
 const POD = {
   metadata: { name: 'op-1' },
-  spec: { containers: [{ ports: [{ name: 'http', containerPort: 8080 }] }] },
+  spec: {
+    containers: [
+      { name: 'linkerd-proxy', ports: [{ name: 'http', containerPort: 4191 }] },
+      { name: 'operator', ports: [{ name: 'http', containerPort: 8080 }] },
+    ],
+  },
   status: { podIP: '10.0.0.1', phase: 'Running' },
 };
 const METRICS = { resources: [{ name: 'wavryrelays.wavry.dev/active_sessions' }] };

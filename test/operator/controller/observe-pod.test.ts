@@ -8,7 +8,9 @@ import { ModelCluster } from '../plan/model-cluster.ts';
 import { object } from './objects.ts';
 
 function waiting(container: object, rest: object = {}): ObservedPod['waiting'] {
-  return observePod(object('pod', { status: { containerStatuses: [container], ...rest } })).waiting;
+  return observePod(
+    object('pod', { status: { containerStatuses: [{ name: 'relay', ...container }], ...rest } }),
+  ).waiting;
 }
 
 suite('what is observed of a pod', () => {
@@ -20,8 +22,15 @@ suite('what is observed of a pod', () => {
         metadata: { labels, annotations },
         spec: {
           nodeName: 'node-a',
+          // A mesh's container comes first, and statuses are sorted by name.
           containers: [
             {
+              name: 'linkerd-proxy',
+              args: ['--max-sessions=9'],
+              ports: [{ name: 'relay', containerPort: 4143, hostPort: 4143 }],
+            },
+            {
+              name: 'relay',
               args: ['--region=eu', '--max-sessions=250'],
               ports: [
                 { name: 'health', containerPort: 9091 },
@@ -38,7 +47,10 @@ suite('what is observed of a pod', () => {
             { type: 'PodScheduled', status: 'True', lastTransitionTime: '2026-01-01T00:00:05Z' },
             { type: 'Ready', status: 'True' },
           ],
-          containerStatuses: [{ restartCount: 3, state: { running: {} } }],
+          containerStatuses: [
+            { name: 'linkerd-proxy', restartCount: 0, state: { waiting: { reason: 'PodInitializing' } } },
+            { name: 'relay', restartCount: 3, state: { running: {} } },
+          ],
         },
       }),
     );
@@ -78,9 +90,10 @@ suite('what is observed of a pod', () => {
 
   test('the port of the node: its own, or on the network of the node the one it listens on', () => {
     const ports = [{ name: 'relay', containerPort: 4001 }];
-    assert.equal(hostPortOf({ hostNetwork: true, containers: [{ ports }] }), 4001);
-    assert.equal(hostPortOf({ containers: [{ ports }] }), undefined);
-    assert.equal(hostPortOf({ containers: [{ ports: [{ name: 'health', hostPort: 9091 }] }] }), undefined);
+    assert.equal(hostPortOf({ hostNetwork: true, containers: [{ name: 'relay', ports }] }), 4001);
+    assert.equal(hostPortOf({ containers: [{ name: 'relay', ports }] }), undefined);
+    const health = [{ name: 'health', hostPort: 9091 }];
+    assert.equal(hostPortOf({ containers: [{ name: 'relay', ports: health }] }), undefined);
     assert.equal(hostPortOf(undefined), undefined);
   });
 
@@ -92,7 +105,7 @@ suite('what is observed of a pod', () => {
     ['--max-sessions=-1', undefined],
   ] as const)
     test(`${text} allows ${sessions ?? 'nobody knows how many'}`, () => {
-      const pod = object('pod', { spec: { containers: [{ args: [text] }] } });
+      const pod = object('pod', { spec: { containers: [{ name: 'relay', args: [text] }] } });
       assert.equal(observePod(pod).maxSessions, sessions);
     });
 });
@@ -174,7 +187,10 @@ suite('why a pod is not running', () => {
     cluster.step();
     const model = [...cluster.relays.values()][0]!;
     const said = tries.map((state) => {
-      const status = { phase: 'Pending', containerStatuses: [{ image, state: { waiting: state } }] };
+      const status = {
+        phase: 'Pending',
+        containerStatuses: [{ name: 'relay', image, state: { waiting: state } }],
+      };
       const { waiting, phase } = observePod(object('pod', { status }));
       model.pod = { ...model.pod!, phase, waiting };
       const { status: next, events } = plan({ ...cluster.world(), polls: new Map() });

@@ -30,7 +30,9 @@ suite('what is observed of a relay', () => {
   test('all of it', () => {
     const live = {
       replicas: 1,
-      template: { spec: { containers: [{ ports: [{ name: 'relay', containerPort: 4007 }] }] } },
+      template: {
+        spec: { containers: [{ name: 'relay', ports: [{ name: 'relay', containerPort: 4007 }] }] },
+      },
     };
     const annotations = {
       [Annotation.drainingSince]: '2026-01-01T01:00:00.000Z',

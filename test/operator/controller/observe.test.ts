@@ -162,7 +162,7 @@ suite('what is seen of a fleet', () => {
       labelled('Deployment', name, {
         metadata: { labels: { [Label.fleet]: 'other' }, ...metadata },
         spec: {
-          template: { spec: { containers: [{ ports: [{ name: 'relay', hostPort: port }] }] } },
+          template: { spec: { containers: [{ name: 'relay', ports: [{ name: 'relay', hostPort: port }] }] } },
         },
       });
     const objects = [

@@ -53,7 +53,13 @@ suite('what is kept in memory', () => {
       phase: fc.constantFrom('Pending', 'Running'),
       podIP: fc.constant('10.0.0.1'),
       containerStatuses: fc.constant([
-        { image: 'relay:2', state: { waiting: { reason: 'ErrImagePull', message: 'no' } }, restartCount: 2 },
+        { name: 'proxy', image: 'proxy:1', restartCount: 0 },
+        {
+          name: 'relay',
+          image: 'relay:2',
+          state: { waiting: { reason: 'ErrImagePull', message: 'no' } },
+          restartCount: 2,
+        },
       ]),
     });
     fc.assert(
