@@ -43,14 +43,18 @@ function onNode(world: World, view: RelayView, port: number): EndpointDecision {
   const node = name === undefined ? undefined : world.nodes.get(name);
   if (name === undefined || !node) return pending(`pod ${view.pod?.name ?? ''} has no node yet`);
   const type = world.fleet.spec.exposure.addressType ?? 'ExternalIP';
-  const addresses = addressesOf(node, type);
+  const listed = addressesOf(node, type);
+  // Relays listen on 0.0.0.0 (specs/deployment.ts), and host ports and node ports translate within one family.
+  const addresses = listed.filter((address) => !address.includes(':'));
   if (addresses.length === 0) {
+    const lacks =
+      listed.length === 0 ? `has no ${type}` : `has no IPv4 ${type}, and relays listen on IPv4 only`;
     return {
       reason: 'NoNodeAddress',
       message:
         type === 'ExternalIP'
-          ? `node ${name} has no ExternalIP; set spec.exposure.addressType to InternalIP if peers can reach its internal address, or use another exposure`
-          : `node ${name} has no InternalIP; use another exposure`,
+          ? `node ${name} ${lacks}; set spec.exposure.addressType to InternalIP if peers can reach its internal address, or use another exposure`
+          : `node ${name} ${lacks}; use another exposure`,
     };
   }
   return { endpoints: chosen(addresses).map((address) => socketAddress(address, port)) };

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { endpointOf, MOST_ENDPOINTS } from '../../../operator/plan/endpoint.ts';
+import { type EndpointDecision, endpointOf, MOST_ENDPOINTS } from '../../../operator/plan/endpoint.ts';
 import { viewRelays } from '../../../operator/plan/relay-view.ts';
 import type { World } from '../../../operator/plan/world.ts';
 import { ModelCluster } from './model-cluster.ts';
@@ -76,4 +76,41 @@ test('a node with many addresses of the asked type gives as many as a relay take
   const nodes = new Map([...world.nodes].map(([name, node]) => [name, { ...node, externalIPs: v4(12) }]));
   const decided = endpointOf({ ...world, nodes }, view!);
   assert.ok('endpoints' in decided && decided.endpoints.length === MOST_ENDPOINTS);
+});
+
+suite('a node with addresses of both families', () => {
+  const of = (exposure: Record<string, unknown>, addresses: readonly string[]): EndpointDecision => {
+    const world = worldOf(exposure);
+    const nodes = new Map(
+      [...world.nodes].map(([name, node]) => [
+        name,
+        { ...node, internalIPs: addresses, externalIPs: addresses },
+      ]),
+    );
+    const [view] = viewRelays(world);
+    const service = { name: 'games-0', nodePort: 31_000, addresses: [], problem: undefined };
+    return endpointOf(
+      { ...world, nodes, endpointServices: new Map([[view!.pod!.uid, service as never]]) },
+      view!,
+    );
+  };
+
+  for (const [type, port] of [
+    ['HostPort', 4000],
+    ['HostNetwork', 4000],
+    ['NodePort', 31_000],
+  ] as const) {
+    test(`gives the IPv4 one with ${type}: relays listen on 0.0.0.0`, () => {
+      assert.deepEqual(of({ type }, ['2001:db8::1', '192.0.2.1']), { endpoints: [`192.0.2.1:${port}`] });
+    });
+  }
+
+  test('of which it lacks IPv4 is said so, with what to do', () => {
+    assert.deepEqual(of({ type: 'HostPort' }, ['2001:db8::1']), {
+      reason: 'NoNodeAddress',
+      message:
+        'node node-c has no IPv4 ExternalIP, and relays listen on IPv4 only; set spec.exposure.addressType to InternalIP if peers can reach its internal address, or use another exposure',
+    });
+    assert.match(JSON.stringify(of({ type: 'HostPort' }, [])), /"node node-c has no ExternalIP; set/);
+  });
 });
