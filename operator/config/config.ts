@@ -59,8 +59,8 @@ const OPTIONS: readonly Option[] = [
   {
     flag: 'listen',
     value: 'HOST:PORT',
-    default: '0.0.0.0:8080',
-    help: 'address of /healthz, /readyz and /metrics',
+    default: '[::]:8080',
+    help: 'address of /healthz, /readyz and /metrics; [::] is every address, IPv4 included',
   },
   {
     flag: 'metrics-api-service',
@@ -75,7 +75,7 @@ const OPTIONS: readonly Option[] = [
   {
     flag: 'metrics-api-listen',
     value: 'HOST:PORT',
-    default: '0.0.0.0:10250',
+    default: '[::]:10250',
     help: 'address of custom.metrics.k8s.io',
   },
   { flag: 'leader-elect', value: 'BOOL', default: 'true', help: 'only one of several operators acts' },
@@ -295,7 +295,7 @@ function address({ text, source }: RawOption): Config['listen'] {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):([0-9]{1,5})$/.exec(text ?? '');
   const port = Number(match?.[2]);
   if (!match || port > 65_535)
-    throw new UsageError(`${source}: ${quoted(text)} is not host:port, such as 0.0.0.0:8080`);
+    throw new UsageError(`${source}: ${quoted(text)} is not host:port, such as [::]:8080`);
   const host = match[1]!.replace(/^\[|\]$/g, '');
-  return { host: host === '' ? '0.0.0.0' : host, port };
+  return { host: host === '' ? '::' : host, port };
 }

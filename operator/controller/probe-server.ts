@@ -3,6 +3,8 @@ import { createServer, type Server } from 'node:http';
 import express from 'express';
 import type { Registry } from 'prom-client';
 
+import { listen } from '../listen.ts';
+
 export interface ProbeServerOptions {
   readonly host: string;
   readonly port: number;
@@ -36,15 +38,6 @@ export async function startProbeServer(options: ProbeServerOptions): Promise<Ser
   });
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, app);
   server.maxConnections = 256;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        new Error(
-          `cannot listen on ${options.host}:${options.port} (--listen): ${error.code ?? error.message}`,
-        ),
-      ),
-    );
-    server.listen(options.port, options.host, resolve);
-  });
+  await listen(server, options, '--listen');
   return server;
 }

@@ -1,6 +1,7 @@
 import { type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer, type Server } from 'node:https';
+import { createServer } from 'node:https';
 
+import { listen } from '../listen.ts';
 import { ApiError } from './api-error.ts';
 import type { User } from './authenticate.ts';
 import type { ServingCertificate } from './certificate.ts';
@@ -64,7 +65,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     },
   );
   server.maxConnections = MOST_CONNECTIONS;
-  await listen(server, options);
+  await listen(server, options, '--metrics-api-listen');
 
   let certificate: ServingCertificate | undefined;
   let trust: Trust | undefined;
@@ -95,17 +96,6 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
       server.closeAllConnections();
     },
   };
-}
-
-async function listen(server: Server, { host, port }: MetricsServerOptions): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        new Error(`cannot listen on ${host}:${port} (--metrics-api-listen): ${error.code ?? error.message}`),
-      ),
-    );
-    server.listen(port, host, resolve);
-  });
 }
 
 async function answer(

@@ -350,7 +350,9 @@ suite('the templates of the operator’s chart', () => {
       .filter((rule) => !known.has(JSON.stringify(rule)));
     assert.equal(added.length, 2);
     assert.ok(added.every(({ resourceNames }) => (resourceNames?.length ?? 0) > 0));
-    assert.ok(pod(manifests).containers[0]!.args.includes('--metrics-api-listen=0.0.0.0:12345'));
+    // A pod of an IPv6 cluster has no IPv4 address that its probes could ask.
+    for (const listen of ['--listen=[::]:8080', '--metrics-api-listen=[::]:12345'])
+      assert.ok(pod(manifests).containers[0]!.args.includes(listen));
     assert.ok(!pod(without).containers[0]!.args.some((arg) => arg.startsWith('--metrics-api')));
   });
 
