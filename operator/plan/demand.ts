@@ -1,5 +1,5 @@
 import { capacityOf, targetSessionsOf } from '../specs/fleet.ts';
-import { isFresh } from './relay-view.ts';
+import { hasEnded, isFresh } from './relay-view.ts';
 import { increaseOf, RATE_WINDOW_MS } from './counter-rate.ts';
 import type { ObservedPod, Poll, World } from './world.ts';
 
@@ -81,7 +81,7 @@ interface Holder {
 function holdersOf(world: DemandWorld): Holder[] {
   const target = targetSessionsOf(world.fleet.spec);
   return world.pods
-    .filter((pod) => pod.phase !== 'Succeeded' && pod.phase !== 'Failed')
+    .filter((pod) => !hasEnded(pod))
     .flatMap((pod): Holder[] => {
       const poll = world.polls.get(pod.uid);
       const answered = poll !== undefined && poll.answeredMs > 0;

@@ -1,6 +1,6 @@
 import { durationSeconds } from '../api/duration.ts';
 import { DATA_PORT, relayDeployment } from '../specs/deployment.ts';
-import { endpointService } from '../specs/endpoint-service.ts';
+import { endpointService, endpointServiceName } from '../specs/endpoint-service.ts';
 import { masterKeys } from '../specs/master-keys.ts';
 import { dashboard } from '../specs/dashboard.ts';
 import { metricsService } from '../specs/metrics-service.ts';
@@ -40,6 +40,7 @@ import { MONITORING } from './monitoring.ts';
 import { allocatePorts } from './ports.ts';
 import type { Trouble } from './relay-status.ts';
 import {
+  hasEnded,
   isFresh,
   leavingPods,
   NODE_LOST_MS,
@@ -119,7 +120,7 @@ export function plan(world: World): Plan {
   const applied = withoutForeign(world, apply);
   const creations = withoutForeign(world, created);
   events.push(...creations.ours.map(({ metadata }) => relayCreated(metadata.name, choice)));
-  deletions.push(...unwanted(world, apply, size.outdated));
+  deletions.push(...unwanted(world, apply, size.outdated), ...servicesOfEnded(world));
   faults.push(...applied.problems, ...creations.problems);
   faults.push(...world.referenceProblems.map((message) => ({ reason: 'ReferenceMissing', message })));
   faults.push(...world.failures.values());
@@ -176,6 +177,15 @@ function unwanted(world: World, wanted: readonly AppliedObject[], outdated: numb
       .filter(([key, object]) => key.startsWith(`${kind}/`) && object.ours && !kept.has(key))
       .map(([key, { uid }]) => ({ apiVersion, kind, name: key.slice(kind.length + 1), uid })),
   );
+}
+
+/** Their owners, pods that have ended, may stay for months, and load balancers are paid for. */
+function servicesOfEnded(world: World): Deletion[] {
+  return world.pods.filter(hasEnded).flatMap((pod) => {
+    const name = endpointServiceName(pod);
+    const service = world.owned.get(`Service/${name}`);
+    return service?.ours ? [{ apiVersion: 'v1', kind: 'Service', name, uid: service.uid }] : [];
+  });
 }
 
 const OPTIONAL_OBJECTS = [

@@ -40,6 +40,11 @@ export function leavingPods(world: World): ObservedPod[] {
   return world.pods.filter((pod) => pod.terminating && !relays.has(pod.relay));
 }
 
+/** Its containers have ended for good, as after an eviction by its node: the object stays, which nobody tidies up for long. */
+export function hasEnded({ phase }: ObservedPod): boolean {
+  return phase === 'Failed' || phase === 'Succeeded';
+}
+
 export function isFresh(poll: Poll | undefined, nowMs: number): boolean {
   // An answer from the future was taken before the clock was set back: nobody knows how old it is.
   return poll !== undefined && poll.answeredMs > 0 && Math.abs(nowMs - poll.answeredMs) <= POLL_STALE_MS;
@@ -48,7 +53,7 @@ export function isFresh(poll: Poll | undefined, nowMs: number): boolean {
 function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPod[]): RelayView {
   const terminatingPods = pods.filter((pod) => pod.terminating);
   const pod = pods
-    .filter((pod) => !pod.terminating && pod.phase !== 'Failed' && pod.phase !== 'Succeeded')
+    .filter((pod) => !pod.terminating && !hasEnded(pod))
     .toSorted((a, b) => b.createdMs - a.createdMs || (a.uid < b.uid ? 1 : -1))[0];
   const poll = pod ? world.polls.get(pod.uid) : undefined;
   const fresh = isFresh(poll, world.nowMs);

@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 
 import { plan } from '../../../operator/plan/plan.ts';
+import type { ObservedObject } from '../../../operator/plan/world.ts';
+import { endpointServiceName } from '../../../operator/specs/endpoint-service.ts';
 import { ModelCluster } from './model-cluster.ts';
 
 const base = { master: { url: 'https://master.example.com' }, size: 'Medium', replicas: 3 };
@@ -67,6 +69,32 @@ test('a revision that never registers stops the rollout with the old one serving
   }
   assert.equal(cluster.relays.size, 3);
   assert.deepEqual(cluster.lost, []);
+});
+
+test('a pod that its node ended keeps no Service, whose load balancer would be paid for', () => {
+  const cluster = new ModelCluster({ ...base, replicas: 1, exposure: { type: 'LoadBalancer' } });
+  cluster.settle();
+  const world = cluster.world();
+  const [pod] = world.pods;
+  const service = (uid: string): [string, ObservedObject] => [
+    `Service/${endpointServiceName({ ...pod!, uid })}`,
+    { uid: `service-of-${uid}`, ours: true, earlier: false, ownerText: '' },
+  ];
+  for (const phase of ['Failed', 'Succeeded']) {
+    const ended = { ...pod!, name: 'ended', uid: 'ended', phase };
+    const seen = { ...world, pods: [ended, pod!], owned: new Map([service('ended'), service(pod!.uid)]) };
+    const decided = plan(seen);
+    assert.deepEqual(
+      decided.deletions.map(({ kind, name, uid }) => [`${kind}/${name}`, uid]),
+      [[service('ended')[0], 'service-of-ended']],
+    );
+    assert.deepEqual(
+      decided.apply.filter(({ kind, metadata }) => `${kind}/${metadata.name}` === service('ended')[0]),
+      [],
+    );
+    const others = new Map([[service('ended')[0], { ...service('ended')[1], ours: false }]]);
+    assert.deepEqual(plan({ ...seen, owned: others }).deletions, [], 'what others own is theirs');
+  }
 });
 
 test('a reverted spec takes draining relays back instead of making new ones', () => {
