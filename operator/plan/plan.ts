@@ -49,7 +49,16 @@ import {
   viewRelays,
 } from './relay-view.ts';
 import { statusOf } from './status.ts';
-import type { Deletion, MasterCall, MetadataPatch, Plan, PlannedEvent, Restoration, World } from './world.ts';
+import type {
+  Deletion,
+  MasterCall,
+  MetadataPatch,
+  ObservedPod,
+  Plan,
+  PlannedEvent,
+  Restoration,
+  World,
+} from './world.ts';
 
 /**
  * What should be done about one WavryRelay, from what is seen of it and nothing else: the same world gives the same
@@ -159,13 +168,19 @@ function fleetObjects(world: World): AppliedObject[] {
     masterKeys(fleet),
     metricsService(fleet),
     podDisruptionBudget(fleet),
-    networkPolicy(fleet),
+    networkPolicy(fleet, oldestFirst(world.pods)),
     wantedAutoscaler(world),
     world.unknownKinds.has('ServiceMonitor') ? undefined : serviceMonitor(fleet),
     world.unknownKinds.has('PrometheusRule') ? undefined : prometheusRule(fleet),
     dashboard(fleet),
   ];
   return objects.filter((object) => object !== undefined);
+}
+
+function oldestFirst(pods: readonly ObservedPod[]): ObservedPod[] {
+  return pods
+    .filter((pod) => !hasEnded(pod))
+    .toSorted((a, b) => a.createdMs - b.createdMs || (a.uid < b.uid ? -1 : 1));
 }
 
 /** Objects of the fleet that its spec no longer asks for. Relays of an older revision may still mount their keys. */

@@ -1,13 +1,20 @@
 import { Label } from '../api/meta.ts';
 import type { Fleet } from './fleet.ts';
 import { fleetObjectName } from './names.ts';
-import { type AppliedObject, fleetLabels, ownedBy } from './object.ts';
+import { type AppliedObject, fleetLabels, heldBy, ownedBy, type PodIdentity } from './object.ts';
+
+/** A policy is sent to every node, and a fleet may have a thousand relays: so many outlast the rest well enough. */
+const MOST_HOLDERS = 100;
 
 /**
  * Peers from anywhere reach the data port; health and metrics are for the cluster. Egress stays open: peers may be
  * anywhere. Kubernetes applies no policy to pods on the host's network.
+ * The pods own it too, as it goes with the last of its owners: of a deleted fleet relays drain on, and where policies deny by
+ * default they need it to the end.
+ * @param pods oldest first, so that the order stays
  */
-export function networkPolicy(fleet: Fleet): AppliedObject {
+export function networkPolicy(fleet: Fleet, pods: readonly PodIdentity[] = []): AppliedObject {
+  const holders = pods.slice(0, MOST_HOLDERS);
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
@@ -15,7 +22,7 @@ export function networkPolicy(fleet: Fleet): AppliedObject {
       name: fleetObjectName(fleet.name),
       namespace: fleet.namespace,
       labels: fleetLabels(fleet),
-      ownerReferences: [ownedBy(fleet)],
+      ownerReferences: [ownedBy(fleet), ...holders.map(heldBy)],
     },
     spec: {
       podSelector: { matchLabels: { [Label.fleet]: fleet.name } },

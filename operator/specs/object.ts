@@ -36,6 +36,16 @@ export function fleetLabels(fleet: Fleet): Record<string, string> {
   };
 }
 
+export interface PodIdentity {
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** It stays at least as long as this pod. */
+export function heldBy({ name, uid }: PodIdentity): OwnerReference {
+  return { apiVersion: 'v1', kind: 'Pod', name, uid };
+}
+
 export function ownedBy(fleet: Fleet): OwnerReference {
   return {
     apiVersion: API_VERSION,

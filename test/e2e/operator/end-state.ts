@@ -45,11 +45,13 @@ async function whenSettled(operator: OperatorCluster, namespace: string): Promis
       const { spec, status } = await operator.fleet('fleet', namespace);
       const relays = status?.relays ?? [];
       const pods = await operator.list(Resources.pods, namespace, 'wavry.dev/fleet=fleet');
+      const policies = await operator.list(Resources.networkPolicies, namespace, 'wavry.dev/fleet=fleet');
       const settled =
         relays.length === spec.replicas &&
         relays.every((relay) => relay.state === 'Serving' && relay.revision === status?.targetRevision) &&
         status?.totalSessions === 0 &&
-        pods.length === spec.replicas;
+        pods.length === spec.replicas &&
+        policies.flatMap(podOwners).length === spec.replicas;
       if (!settled) {
         const present = pods.map(({ metadata: { name, annotations, deletionTimestamp = '' } }) => [
           name,
@@ -62,6 +64,10 @@ async function whenSettled(operator: OperatorCluster, namespace: string): Promis
     },
     PATIENCE_MS,
   );
+}
+
+function podOwners({ metadata }: KubeObject): string[] {
+  return (metadata.ownerReferences ?? []).flatMap(({ kind, name }) => (kind === 'Pod' ? [name] : []));
 }
 
 /**
@@ -96,7 +102,7 @@ function anonymousObject({ metadata, spec, data }: KubeObject): object {
   const { name, labels, annotations = {}, ownerReferences = [] } = metadata;
   // Of the Deployment controller.
   const { 'deployment.kubernetes.io/revision': _revision, ...ours } = annotations;
-  const owners = ownerReferences.map((owner) => `${owner.kind} ${owner.name}`);
+  const owners = ownerReferences.map(({ kind, name }) => (kind === 'Pod' ? kind : `${kind} ${name}`));
   return { name, labels, annotations: ours, owners, spec, data };
 }
 

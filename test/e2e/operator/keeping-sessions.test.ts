@@ -276,6 +276,23 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     await operator.deleteFleet('unready');
   });
 
+  test('a deleted fleet keeps its network policy until its last relay has gone', async () => {
+    const url = await start('deleted', 8107, { replicas: 2 });
+    const holders = async (): Promise<string[]> =>
+      (
+        await operator.list<KubeObject>(Resources.networkPolicies, 'default', 'wavry.dev/fleet=deleted')
+      ).flatMap(({ metadata }) => (metadata.ownerReferences ?? []).map(({ kind }) => kind));
+    await until('both pods to hold it', async () => (await holders()).length === 3);
+    const { report } = await talk(url, '--sessions=4', '--duration=20');
+    await operator.deleteFleet('deleted');
+    await until('the garbage collector to have seen that the fleet is gone', async () => {
+      const left = await holders();
+      return left.length > 0 && !left.includes('WavryRelay');
+    });
+    assertNothingLost(await report);
+    await operator.whenGone('deleted');
+  });
+
   test('the budget lets one relay go at a time', async () => {
     await start('budget', 8105, { replicas: 2, drain: { timeout: '30s' } });
     const evict = async (name: string): Promise<unknown> =>

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 
 import { plan } from '../../../operator/plan/plan.ts';
-import type { ObservedObject } from '../../../operator/plan/world.ts';
+import type { ObservedObject, ObservedPod, World } from '../../../operator/plan/world.ts';
 import { endpointServiceName } from '../../../operator/specs/endpoint-service.ts';
 import { ModelCluster } from './model-cluster.ts';
 
@@ -95,6 +95,36 @@ test('a pod that its node ended keeps no Service, whose load balancer would be p
     const others = new Map([[service('ended')[0], { ...service('ended')[1], ours: false }]]);
     assert.deepEqual(plan({ ...seen, owned: others }).deletions, [], 'what others own is theirs');
   }
+});
+
+test('the network policy is held by the pods, oldest first, so that it outlasts a deleted fleet', () => {
+  const cluster = new ModelCluster(base);
+  const holders = (pods: World['pods']): (readonly [string, string])[] =>
+    plan({ ...cluster.world(), pods })
+      .apply.find(({ kind }) => kind === 'NetworkPolicy')!
+      .metadata.ownerReferences!.map(({ kind, name }) => [kind, name] as const);
+  cluster.settle();
+  const [pod] = cluster.world().pods;
+  const aged = (name: string, createdMs: number, more: object = {}): ObservedPod => ({
+    ...pod!,
+    name,
+    uid: name,
+    createdMs,
+    ...more,
+  });
+  assert.deepEqual(
+    holders([aged('b', 2), aged('ended', 0, { phase: 'Failed' }), aged('c', 2), aged('a', 1)]),
+    [
+      ['WavryRelay', 'fleet'],
+      ['Pod', 'a'],
+      ['Pod', 'b'],
+      ['Pod', 'c'],
+    ],
+  );
+  assert.deepEqual(holders([aged('a', 1, { terminating: true })])[1], ['Pod', 'a']);
+  const many = Array.from({ length: 3000 }, (_, age) => aged(`pod-${age}`, age));
+  assert.equal(holders(many).length, 1 + 100);
+  assert.deepEqual(holders(many), holders(many.toReversed()));
 });
 
 test('a reverted spec takes draining relays back instead of making new ones', () => {
