@@ -16,7 +16,9 @@ const serviceTemplate = z
       .min(1)
       .max(253)
       .optional()
-      .describe('Load balancer implementation to use; the default of the cluster when absent.'),
+      .describe(
+        'Load balancer implementation to use; the default of the cluster when absent. Changing it replaces the relays, as a Service keeps its own for life.',
+      ),
   })
   .describe('What is added to the Service that each relay has with type LoadBalancer or NodePort.');
 
@@ -58,6 +60,13 @@ export const exposure = cel(
     message: 'serviceTemplate goes with type LoadBalancer or NodePort only; remove it or change the type',
     reason: 'FieldValueForbidden',
     fieldPath: '.serviceTemplate',
+  },
+  {
+    // As the API server has it of a Service.
+    rule: "!has(self.serviceTemplate) || !has(self.serviceTemplate.loadBalancerClass) || self.type != 'NodePort'",
+    message: 'loadBalancerClass goes with type LoadBalancer only; remove it or change the type',
+    reason: 'FieldValueForbidden',
+    fieldPath: '.serviceTemplate.loadBalancerClass',
   },
   {
     rule: "!has(self.addressType) || self.type in ['HostPort', 'HostNetwork', 'NodePort']",

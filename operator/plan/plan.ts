@@ -111,7 +111,10 @@ export function plan(world: World): Plan {
     master.push(...masterCalls(world, view, draining, drains || returns));
     if (view.pod) {
       const service = endpointService(fleet, view.pod);
-      if (service) apply.push(service);
+      // Type and class belong to the revision: what is there of an older one stays as it was made.
+      const stays =
+        view.relay.revision !== target && world.owned.get(`Service/${service?.metadata.name}`)?.ours === true;
+      if (service && !stays) apply.push(service);
     }
     if (drains && !over) events.push(drainStarted(view, drainReasonOf(view, target), choice));
     if (returns) events.push(drainTakenBack(view));

@@ -29,6 +29,8 @@ export function revisionOf(fleet: Fleet): string {
     tokenFrom: spec.master.tokenFrom,
     allowInsecureDev: spec.master.allowInsecureDev,
     exposure: spec.exposure.type,
+    // A Service keeps it for life (core/v1 validateLoadBalancerClassField).
+    loadBalancerClass: spec.exposure.serviceTemplate?.loadBalancerClass,
     drainTimeout: spec.drain.timeout,
     pod: spec.pod,
   };

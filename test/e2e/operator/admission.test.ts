@@ -107,6 +107,16 @@ const RULES: readonly {
     })),
   },
   {
+    rule: 'loadBalancerClass',
+    message: 'loadBalancerClass goes with type LoadBalancer only; remove it or change the type',
+    refused: [
+      { exposure: { type: 'NodePort', serviceTemplate: { loadBalancerClass: 'metallb.io/metallb' } } },
+    ],
+    accepted: [
+      { exposure: { type: 'LoadBalancer', serviceTemplate: { loadBalancerClass: 'metallb.io/metallb' } } },
+    ],
+  },
+  {
     rule: 'addressType',
     message:
       'addressType chooses among a node’s addresses and goes with HostPort, HostNetwork or NodePort only; remove it or change the type',

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
+import { Label } from '../../../operator/api/meta.ts';
 import { plan } from '../../../operator/plan/plan.ts';
 import type { ObservedObject, ObservedPod, World } from '../../../operator/plan/world.ts';
 import { endpointServiceName } from '../../../operator/specs/endpoint-service.ts';
@@ -69,6 +70,27 @@ test('a revision that never registers stops the rollout with the old one serving
   }
   assert.equal(cluster.relays.size, 3);
   assert.deepEqual(cluster.lost, []);
+});
+
+test('another load balancer class makes new relays, and leaves the Services of those that drain as they are', () => {
+  const exposure = (loadBalancerClass: string): Record<string, unknown> => ({
+    exposure: { type: 'LoadBalancer', serviceTemplate: { loadBalancerClass } },
+  });
+  const cluster = new ModelCluster({ ...base, replicas: 1, ...exposure('a.example.com/one') });
+  cluster.settle();
+  const services = (world: World): unknown[] =>
+    plan(world)
+      .apply.filter(({ kind, metadata }) => kind === 'Service' && metadata.labels?.[Label.relay])
+      .map((service) => (service['spec'] as { loadBalancerClass?: string }).loadBalancerClass);
+  assert.deepEqual(services(cluster.world()), ['a.example.com/one']);
+
+  cluster.edit(exposure('b.example.com/two'));
+  const [pod] = cluster.world().pods;
+  const there = { uid: 'service', ours: true, earlier: false, ownerText: '' };
+  const owned = new Map([[`Service/${endpointServiceName(pod!)}`, there]]);
+  assert.equal(plan({ ...cluster.world(), owned }).create.length, 1);
+  assert.deepEqual(services({ ...cluster.world(), owned }), []);
+  assert.deepEqual(services(cluster.world()), ['b.example.com/two'], 'a Service that is missing is made');
 });
 
 test('a pod that its node ended keeps no Service, whose load balancer would be paid for', () => {

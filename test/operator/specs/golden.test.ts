@@ -140,6 +140,10 @@ test('the revision follows what a relay can only take by starting again, and not
   assert.equal(revision({ exposure: { portRange: '5000-5009', addressType: 'InternalIP' } }), same);
   assert.equal(revision({ master: { ...(spec['master'] as object), publicKeys: ['b'.repeat(64)] } }), same);
   assert.notEqual(revision({ image: 'other:2' }), same);
+  const balanced = (serviceTemplate: object): string =>
+    revision({ exposure: { type: 'LoadBalancer', serviceTemplate } });
+  assert.equal(balanced({ annotations: { a: 'b' } }), balanced({}));
+  assert.notEqual(balanced({ loadBalancerClass: 'metallb.io/metallb' }), balanced({}));
   assert.notEqual(revision({ restartedAt: '2026-01-01T00:00:00Z' }), same);
   assert.notEqual(revision({ size: 'Small' }), same);
   assert.notEqual(revision({ drain: { timeout: '2h' } }), same);
