@@ -6,7 +6,7 @@ export const pod = z
   .object({
     labels: stringMap('Further labels of the pods.', 64).optional(),
     annotations: stringMap('Further annotations of the pods.', 64).optional(),
-    nodeSelector: stringMap('Labels a node must have.', 64).optional(),
+    nodeSelector: stringMap('Labels a node must have, beside kubernetes.io/os: linux.', 64).optional(),
     tolerations: podFragments('Taints that the pods tolerate.', 64).optional(),
     affinity: podFragment('Affinity and anti-affinity of the pods.').optional(),
     topologySpreadConstraints: podFragments(

@@ -81,8 +81,9 @@ function podSpec(fleet: Fleet, relay: RelayPlacement): Record<string, unknown> {
     ...(onHost
       ? { hostNetwork: true, dnsPolicy: pod?.hostNetworkDNSPolicy ?? 'ClusterFirstWithHostNet' }
       : {}),
+    // The image runs on Linux only, and a cluster may have Windows nodes too.
+    nodeSelector: { 'kubernetes.io/os': 'linux', ...pod?.nodeSelector },
     ...defined({
-      nodeSelector: pod?.nodeSelector,
       tolerations: pod?.tolerations,
       affinity: pod?.affinity,
       priorityClassName: pod?.priorityClassName,

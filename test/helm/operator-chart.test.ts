@@ -37,6 +37,7 @@ interface PodSpec {
     readonly resources: unknown;
     readonly ports: readonly { readonly name: string }[];
   }[];
+  readonly nodeSelector?: unknown;
   readonly affinity: unknown;
   readonly topologySpreadConstraints?: unknown;
 }
@@ -218,6 +219,13 @@ suite('the templates of the operator’s chart', () => {
     const without = ofKind(await render('--set=customMetrics.enabled=false'), 'Pod')[0]!
       .spec as unknown as PodSpec;
     assert.ok(!without.containers[0]!.args.includes('--custom-metrics'));
+  });
+
+  test('no pod of the chart goes to a Windows node, whatever else a person asks of its node', async () => {
+    const manifests = await render('--set=nodeSelector.pool=system');
+    const wanted = { 'kubernetes.io/os': 'linux', pool: 'system' };
+    assert.deepEqual(pod(manifests).nodeSelector, wanted);
+    assert.deepEqual(ofKind(manifests, 'Pod')[0]!.spec!['nodeSelector'], wanted);
   });
 
   test('what is made for Prometheus is made when it is asked for, and clashes with nothing', async () => {
@@ -432,8 +440,8 @@ interface Schema {
   readonly items?: Schema;
 }
 
-/** Fields of Kubernetes, of which the values have some. */
-const WHOLE: ReadonlySet<string> = new Set(['.resources', '.affinity']);
+/** Fields of Kubernetes, of which the values have some; or maps with names of a person’s own. */
+const WHOLE: ReadonlySet<string> = new Set(['.resources', '.affinity', '.nodeSelector']);
 
 /** Every schema in one, with its path. */
 function* schemasOf(root: Schema, schema: Schema, path = ''): Generator<readonly [string, Schema]> {
