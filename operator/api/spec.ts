@@ -4,6 +4,7 @@ import { autoscaling } from './autoscaling.ts';
 import { exposure } from './exposure.ts';
 import { cel, duration, formed, int32, int64, intOrPercent } from './fields.ts';
 import { master } from './master.ts';
+import { networkPeer } from './network-peer.ts';
 import { pod } from './pod.ts';
 import { SIZES } from './size.ts';
 
@@ -91,9 +92,16 @@ const monitoring = z
       .meta({ maxProperties: 16 })
       .optional()
       .describe('Labels of ServiceMonitor and PrometheusRule, where your Prometheus selects by label.'),
+    from: z
+      .array(networkPeer)
+      .max(32)
+      .optional()
+      .describe(
+        'Who may reach the relays’ health port (health and metrics), as peers of a NetworkPolicy: every pod of the cluster when absent, nobody where empty; the operator’s pods always. What is no pod needs an ipBlock: the API server (its proxy), a load balancer’s health check, a Prometheus on the network of its node, an operator outside the cluster.',
+      ),
   })
   .prefault({})
-  .describe('What is made for Prometheus and Grafana.');
+  .describe('What is made for Prometheus and Grafana, and who may ask the relays.');
 
 export const spec = cel(
   z.object({

@@ -95,3 +95,11 @@ test('metrics of the operator', async () => {
   ))
     assert.match(text, new RegExp(`^# TYPE ${name} `, 'm'), page);
 });
+
+test('annotations of a load balancer on AWS: the example has those that the page recommends', () => {
+  const page = readFileSync(join(ROOT, 'docs/exposure.md'), 'utf8');
+  const recommended = page.match(/service\.beta\.kubernetes\.io\/aws-.*/g) ?? [];
+  assert.ok(recommended.length > 3);
+  const example = readFileSync(join(ROOT, 'crds/examples/cloud.yaml'), 'utf8');
+  for (const annotation of recommended) assert.ok(example.includes(annotation), annotation);
+});

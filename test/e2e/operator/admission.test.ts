@@ -193,6 +193,35 @@ const RULES: readonly {
     ],
   },
   {
+    rule: 'who may reach the health port',
+    message: 'name either ipBlock, or namespaceSelector, podSelector or both',
+    refused: [
+      { monitoring: { from: [{}] } },
+      { monitoring: { from: [{ namespaceSelector: {}, ipBlock: { cidr: '10.0.0.0/8' } }] } },
+    ],
+    accepted: [
+      { monitoring: { from: [] } },
+      {
+        monitoring: {
+          from: [
+            { namespaceSelector: {}, podSelector: { matchLabels: { app: 'prometheus' } } },
+            { podSelector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['a', 'b'] }] } },
+          ],
+        },
+      },
+    ],
+  },
+  {
+    rule: 'addresses that may reach the health port',
+    message: 'must be an address and the length of its prefix, such as "10.0.0.0/8"',
+    refused: ['10.0.0.7', 'the VPC', '10.0.0.0/33'].map((cidr) => ({
+      monitoring: { from: [{ ipBlock: { cidr } }] },
+    })),
+    accepted: ['10.0.0.7/32', 'fd00::/8'].map((cidr) => ({
+      monitoring: { from: [{ ipBlock: { cidr, except: [cidr === 'fd00::/8' ? 'fd00:1::/32' : cidr] } }] },
+    })),
+  },
+  {
     rule: 'bounds of the autoscaler',
     message: 'minReplicas must not be larger than maxReplicas',
     refused: [{ autoscaling: { minReplicas: 3, maxReplicas: 2 } }],

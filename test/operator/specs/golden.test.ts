@@ -63,7 +63,13 @@ const fleets: Record<string, Record<string, unknown>> = {
       imagePullSecrets: [{ name: 'pull' }],
       runAsUser: 1234,
     },
-    monitoring: { labels: { release: 'prometheus' } },
+    monitoring: {
+      labels: { release: 'prometheus' },
+      from: [
+        { namespaceSelector: { matchLabels: { name: 'monitoring' } } },
+        { ipBlock: { cidr: '10.0.0.0/16' } },
+      ],
+    },
   },
   'node-port': {
     master: { url: 'https://master.example.com' },
@@ -129,6 +135,23 @@ for (const [name, spec] of Object.entries(fleets)) {
   });
 }
 
+test('whoever may reach the health port, the operator may', () => {
+  const peersWith = (monitoring: object): unknown => {
+    const policy = networkPolicy(fleetOf({ ...fleets['host-port'], monitoring }));
+    const { ingress } = policy['spec'] as { ingress: { from?: unknown[] }[] };
+    return ingress.map(({ from }) => from);
+  };
+  const operator = {
+    namespaceSelector: {},
+    podSelector: { matchLabels: { 'app.kubernetes.io/name': 'wavry-relay-operator' } },
+  };
+  const vpc = { ipBlock: { cidr: '10.0.0.0/16', except: ['10.0.9.0/24'] } };
+  assert.deepEqual(peersWith({}), [undefined, [{ namespaceSelector: {} }]]);
+  assert.deepEqual(peersWith({ from: [vpc] }), [undefined, [vpc, operator]]);
+  // Kubernetes takes an empty list for everybody.
+  assert.deepEqual(peersWith({ from: [] }), [undefined, [operator]]);
+});
+
 test('the revision follows what a relay can only take by starting again, and nothing else', () => {
   const spec = fleets['host-port']!;
   const revision = (change: Record<string, unknown>): string => revisionOf(fleetOf({ ...spec, ...change }));
@@ -137,6 +160,7 @@ test('the revision follows what a relay can only take by starting again, and not
   assert.equal(revision({ replicas: 9 }), same);
   assert.equal(revision({ rollout: { maxSurge: 3, paused: true } }), same);
   assert.equal(revision({ monitoring: { serviceMonitor: false } }), same);
+  assert.equal(revision({ monitoring: { from: [{ ipBlock: { cidr: '10.0.0.0/16' } }] } }), same);
   assert.equal(revision({ exposure: { portRange: '5000-5009', addressType: 'InternalIP' } }), same);
   assert.equal(revision({ master: { ...(spec['master'] as object), publicKeys: ['b'.repeat(64)] } }), same);
   assert.notEqual(revision({ image: 'other:2' }), same);
