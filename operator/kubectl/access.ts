@@ -27,7 +27,7 @@ export interface Access {
  */
 export function openAccess(flags: AccessFlags, env: Environment, version: string): Access {
   const config = chosen(readKubeConfig(flags.kubeconfig, env), flags);
-  const connection = new Connection(config);
+  const connection = new Connection(config, env);
   return {
     client: new KubeClient(connection, { userAgent: `kubectl-wavry/${version}` }),
     namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? 'default',
