@@ -25,6 +25,8 @@ export interface KubeClientOptions {
   readonly userAgent: string;
   /** Asked right before anything is sent that writes: a process that is no longer the leader must not. */
   readonly mayWrite?: () => boolean;
+  /** Longest that one call may take, its answer read included. */
+  readonly requestTimeoutMs?: number;
   /** Told of each answer, for metrics; 0 when none came. */
   readonly onAnswer?: (method: string, status: number) => void;
 }
@@ -110,7 +112,7 @@ export class KubeClient {
   async call<T>(method: string, path: string, options: CallOptions = {}): Promise<T> {
     for (let retry = 0; ; retry += 1) {
       try {
-        return (await this.#once(method, path, options)) as T;
+        return (await this.#once(method, path, this.#limited(options))) as T;
       } catch (error) {
         const waitMs = error instanceof KubeError ? error.retryAfterMs : undefined;
         if (waitMs === undefined || retry >= MOST_RETRIES) throw error;
@@ -132,6 +134,13 @@ export class KubeClient {
     const response = await this.#send('GET', path, options, BODY_TIMEOUT_MS);
     const text = await this.#read('GET', path, response, options.maxBytes);
     return { status: response.statusCode, text };
+  }
+
+  #limited(options: CallOptions): CallOptions {
+    const { requestTimeoutMs } = this.#options;
+    if (requestTimeoutMs === undefined) return options;
+    const timeout = AbortSignal.timeout(requestTimeoutMs);
+    return { ...options, signal: options.signal ? AbortSignal.any([options.signal, timeout]) : timeout };
   }
 
   async #once(method: string, path: string, options: CallOptions): Promise<unknown> {

@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-import { KubeConfig } from '@kubernetes/client-node';
+import { type Cluster, KubeConfig, type User } from '@kubernetes/client-node';
 
 import { KubeClient } from '../kube/client.ts';
 import { Connection } from '../kube/connection.ts';
@@ -26,11 +26,16 @@ export interface Access {
  * @param version of the plugin, for the API server's log
  */
 export function openAccess(flags: AccessFlags, env: Environment, version: string): Access {
-  const config = chosen(readKubeConfig(flags.kubeconfig, env), flags);
+  const config = chosen(readKubeConfig(flags.kubeconfig, env, flags.server !== undefined), flags);
   const connection = new Connection(config, env);
   return {
-    client: new KubeClient(connection, { userAgent: `kubectl-wavry/${version}` }),
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? 'default',
+    client: new KubeClient(connection, {
+      userAgent: `kubectl-wavry/${version}`,
+      ...(flags.requestTimeoutSeconds === undefined
+        ? {}
+        : { requestTimeoutMs: flags.requestTimeoutSeconds * 1000 }),
+    }),
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace || 'default',
     close: () => connection.close(),
   };
 }
@@ -38,8 +43,10 @@ export function openAccess(flags: AccessFlags, env: Environment, version: string
 /**
  * Files of $KUBECONFIG are merged as kubectl does: what is missing is passed over, and of two things of one name the
  * first counts (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/).
+ *
+ * @param mayBeMissing where flags say which cluster
  */
-export function readKubeConfig(file: string | undefined, env: Environment): KubeConfig {
+export function readKubeConfig(file: string | undefined, env: Environment, mayBeMissing = false): KubeConfig {
   if (file !== undefined) {
     if (!existsSync(file)) throw new CliError(`stat ${file}: no such file or directory (--kubeconfig)`);
     return readFile(file);
@@ -47,7 +54,7 @@ export function readKubeConfig(file: string | undefined, env: Environment): Kube
   const listed = (env['KUBECONFIG'] ?? '').split(delimiter).filter((path) => path !== '');
   const paths = listed.length > 0 ? listed : [join(env['HOME'] ?? homedir(), '.kube', 'config')];
   const configs = paths.filter((path) => existsSync(path)).map(readFile);
-  if (configs.length === 0) {
+  if (configs.length === 0 && !mayBeMissing) {
     throw new CliError(
       `no kubeconfig: ${paths.join(' and ')} ${paths.length === 1 ? "isn't" : "aren't"} there; set KUBECONFIG or give --kubeconfig`,
     );
@@ -65,7 +72,8 @@ export function readKubeConfig(file: string | undefined, env: Environment): Kube
 function chosen(config: KubeConfig, flags: AccessFlags): KubeConfig {
   const name = flags.context ?? config.getCurrentContext();
   const context = config.getContextObject(name);
-  if (!context && (flags.context !== undefined || flags.cluster === undefined)) {
+  const named = flags.cluster !== undefined || flags.server !== undefined;
+  if (!context && (flags.context !== undefined || !named)) {
     const names = config.getContexts().map((context) => context.name);
     throw new CliError(
       name === ''
@@ -73,21 +81,66 @@ function chosen(config: KubeConfig, flags: AccessFlags): KubeConfig {
         : `context "${name}" does not exist; the kubeconfig has ${names.join(', ') || 'none'}`,
     );
   }
-  const cluster = flags.cluster ?? context?.cluster ?? '';
-  const user = flags.user ?? context?.user ?? '';
-  if (!config.getCluster(cluster))
-    throw new CliError(`cluster "${cluster}" does not exist in the kubeconfig`);
-  if (user !== '' && !config.getUser(user)) {
-    throw new CliError(`auth info "${user}" does not exist in the kubeconfig`);
+  const clusterName = flags.cluster ?? context?.cluster ?? '';
+  const userName = flags.user ?? context?.user ?? '';
+  const cluster = config.getCluster(clusterName) ?? undefined;
+  const user = config.getUser(userName) ?? undefined;
+  if (!cluster && (flags.server === undefined || clusterName !== ''))
+    throw new CliError(`cluster "${clusterName}" does not exist in the kubeconfig`);
+  if (!user && userName !== '') {
+    throw new CliError(`auth info "${userName}" does not exist in the kubeconfig`);
   }
   const result = new ImpersonatingConfig(flags);
   result.loadFromOptions({
-    clusters: config.getClusters(),
-    users: config.getUsers(),
-    contexts: [{ ...context, name: 'chosen', cluster, user }],
-    currentContext: 'chosen',
+    clusters: [clusterWith(cluster, flags)],
+    users: [userWith(user, flags)],
+    contexts: [{ ...context, name: CHOSEN, cluster: CHOSEN, user: CHOSEN }],
+    currentContext: CHOSEN,
   });
   return result;
+}
+
+const CHOSEN = 'chosen';
+
+/** What flags say takes the place of what the kubeconfig says of the same (client-go, tools/clientcmd/overrides.go). */
+function clusterWith(cluster: Cluster | undefined, flags: AccessFlags): Cluster {
+  const { caData, caFile, tlsServerName: kept, ...rest } = cluster ?? { server: '', skipTLSVerify: false };
+  const authority = flags.certificateAuthority;
+  // A name that was meant for another server, says client-go.
+  const tlsServerName = flags.tlsServerName ?? (flags.server === undefined ? kept : undefined);
+  return {
+    ...rest,
+    ...(flags.insecureSkipTlsVerify
+      ? { skipTLSVerify: true }
+      : authority === undefined
+        ? { ...(caData ? { caData } : {}), ...(caFile ? { caFile } : {}) }
+        : { caData: base64Of(authority, '--certificate-authority'), skipTLSVerify: false }),
+    ...(tlsServerName === undefined ? {} : { tlsServerName }),
+    name: CHOSEN,
+    server: flags.server ?? rest.server,
+  };
+}
+
+function userWith(user: User | undefined, flags: AccessFlags): User {
+  const { token, clientCertificate, clientKey } = flags;
+  // A token given here is the one that counts: not what a plug-in or a password would bring.
+  const { exec: _, authProvider: __, username: ___, password: ____, ...withoutLogin } = user ?? {};
+  return {
+    ...(token === undefined ? user : { ...withoutLogin, token }),
+    ...(clientCertificate === undefined
+      ? {}
+      : { certData: base64Of(clientCertificate, '--client-certificate') }),
+    ...(clientKey === undefined ? {} : { keyData: base64Of(clientKey, '--client-key') }),
+    name: CHOSEN,
+  };
+}
+
+function base64Of(file: string, flag: string): string {
+  try {
+    return readFileSync(file).toString('base64');
+  } catch (error) {
+    throw new CliError(`${flag}: ${(error as Error).message}`);
+  }
 }
 
 /** https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation */
@@ -96,17 +149,20 @@ class ImpersonatingConfig extends KubeConfig {
 
   constructor(flags: AccessFlags) {
     super();
-    if (flags.asGroups.length > 0 && flags.as === undefined) {
-      throw new CliError('requesting groups without impersonating a user: give --as beside --as-group');
+    if ((flags.asGroups.length > 0 || flags.asUid !== undefined) && flags.as === undefined) {
+      throw new CliError(
+        'requesting uid or groups without impersonating a user: give --as beside --as-uid and --as-group',
+      );
     }
     this.#flags = flags;
   }
 
   override async applyToHTTPSOptions(options: RequestOptions): Promise<void> {
     await super.applyToHTTPSOptions(options);
-    const { as, asGroups } = this.#flags;
+    const { as, asUid, asGroups } = this.#flags;
     const headers: OutgoingHttpHeaders = {};
     if (as !== undefined) headers['Impersonate-User'] = as;
+    if (asUid !== undefined) headers['Impersonate-Uid'] = asUid;
     if (asGroups.length > 0) headers['Impersonate-Group'] = [...asGroups];
     options.headers = Object.assign(options.headers ?? {}, headers);
   }

@@ -17,8 +17,18 @@ export interface AccessFlags {
   readonly context: string | undefined;
   readonly cluster: string | undefined;
   readonly user: string | undefined;
+  readonly server: string | undefined;
+  readonly tlsServerName: string | undefined;
+  readonly certificateAuthority: string | undefined;
+  readonly insecureSkipTlsVerify: boolean;
+  readonly token: string | undefined;
+  readonly clientCertificate: string | undefined;
+  readonly clientKey: string | undefined;
   readonly as: string | undefined;
+  readonly asUid: string | undefined;
   readonly asGroups: readonly string[];
+  /** Of one request; undefined: no limit but the client's own. */
+  readonly requestTimeoutSeconds: number | undefined;
 }
 
 export interface CommandLine {
@@ -66,7 +76,16 @@ export const FLAGS: Readonly<Record<string, FlagHelp>> = {
   cluster: { type: 'string', text: 'Cluster of the kubeconfig.' },
   user: { type: 'string', text: 'User of the kubeconfig.' },
   kubeconfig: { type: 'string', text: 'The kubeconfig file.' },
+  server: { type: 'string', short: 's', text: 'Address of the API server.' },
+  'tls-server-name': { type: 'string', text: 'Name that the API server’s certificate has to bear.' },
+  'certificate-authority': { type: 'string', text: 'File of the authority that signs the API server’s.' },
+  'insecure-skip-tls-verify': { type: 'boolean', text: 'Take whatever certificate the API server shows.' },
+  token: { type: 'string', text: 'Bearer token for the API server.' },
+  'client-certificate': { type: 'string', text: 'File of the certificate to show the API server.' },
+  'client-key': { type: 'string', text: 'File of its key.' },
+  'request-timeout': { type: 'string', text: 'Longest wait for one answer, such as 5s; 0: no limit.' },
   as: { type: 'string', text: 'User to impersonate.' },
+  'as-uid': { type: 'string', text: 'UID to impersonate.' },
   'as-group': { type: 'string', multiple: true, text: 'Group to impersonate; may be repeated.' },
   help: { type: 'boolean', short: 'h', text: 'What it does and takes.' },
 };
@@ -91,7 +110,8 @@ export function readArguments(
   if (values['help'] === true) return { help: verb };
   const foreign = Object.keys(values).find((name) => !takesFlag(verb, name));
   if (foreign !== undefined) throw new UsageError(`unknown flag for ${verb}: --${foreign}`);
-  const text = (name: string): string | undefined => values[name] as string | undefined;
+  // Empty is unset, as kubectl has it.
+  const text = (name: string): string | undefined => (values[name] as string | undefined) || undefined;
   const output = oneOf('--output', text('output'), FORMATS);
   if (verb === 'why' && names.length !== 1) {
     throw new UsageError('why takes one name: of a WavryRelay, or of one of its relays');
@@ -112,22 +132,45 @@ export function readArguments(
   return {
     verb,
     names,
-    access: {
-      kubeconfig: text('kubeconfig'),
-      context: text('context'),
-      cluster: text('cluster'),
-      user: text('user'),
-      as: text('as'),
-      asGroups: (values['as-group'] as string[] | undefined) ?? [],
-    },
+    access: accessFlags(
+      text,
+      values['insecure-skip-tls-verify'] === true,
+      (values['as-group'] as string[] | undefined) ?? [],
+    ),
     namespace: text('namespace'),
     allNamespaces,
     selector: text('selector'),
     output,
     noHeaders: values['no-headers'] === true,
-    dryRun: oneOf('--dry-run', text('dry-run'), DRY_RUNS) ?? 'none',
+    // But not here: who writes --dry-run= wants no change.
+    dryRun: oneOf('--dry-run', values['dry-run'] as string | undefined, DRY_RUNS) ?? 'none',
     wait: values['wait'] === true,
-    timeoutSeconds: seconds(text('timeout') ?? '0s'),
+    timeoutSeconds: seconds('--timeout', text('timeout') ?? '0s'),
+  };
+}
+
+/** Throws UsageError. */
+export function accessFlags(
+  text: (name: string) => string | undefined,
+  insecureSkipTlsVerify: boolean,
+  asGroups: readonly string[],
+): AccessFlags {
+  return {
+    kubeconfig: text('kubeconfig'),
+    context: text('context'),
+    cluster: text('cluster'),
+    user: text('user'),
+    server: text('server'),
+    tlsServerName: text('tls-server-name'),
+    certificateAuthority: text('certificate-authority'),
+    insecureSkipTlsVerify,
+    token: text('token'),
+    clientCertificate: text('client-certificate'),
+    clientKey: text('client-key'),
+    as: text('as'),
+    asUid: text('as-uid'),
+    asGroups,
+    requestTimeoutSeconds: seconds('--request-timeout', text('request-timeout') ?? '0s') || undefined,
   };
 }
 
@@ -141,15 +184,8 @@ function parse(args: readonly string[]): {
       { type, ...(short === undefined ? {} : { short }), ...(multiple ? { multiple } : {}) },
     ]),
   );
-  // kubectl's flags may be written -o=json; --flag=true is how it says yes to a switch.
   const end = args.indexOf('--');
-  const plain = args.map((arg, index) =>
-    end >= 0 && index > end
-      ? arg
-      : arg
-          .replace(/^-([a-zA-Z])=/, '-$1')
-          .replace(/^(--(?:all-namespaces|no-headers|wait|help))=true$/, '$1'),
-  );
+  const plain = args.flatMap((arg, index) => (end >= 0 && index > end ? arg : plainFlag(arg)));
   try {
     return parseArgs({ args: plain, options, allowPositionals: true });
   } catch (error) {
@@ -163,6 +199,17 @@ function parse(args: readonly string[]): {
     }
     throw new UsageError(message);
   }
+}
+
+/** kubectl's flags may be written -o=json; --flag=true and =false are how it says yes and no to a switch. */
+function plainFlag(arg: string): string | readonly string[] {
+  const [, dashes, name, value = ''] = /^(--?)([a-zA-Z-]+)=(.*)$/.exec(arg) ?? [];
+  if (name === undefined || (dashes === '-' && name.length > 1)) return arg;
+  const flag = Object.entries(FLAGS).find(([long, { short }]) => name === (dashes === '-' ? short : long));
+  // As Go's strconv.ParseBool.
+  if (flag?.[1].type === 'boolean' && /^(1|0|t|f|true|false)$/i.test(value))
+    return /^(1|t)/i.test(value) ? `--${flag[0]}` : [];
+  return dashes === '-' && flag?.[1].type === 'string' ? `--${flag[0]}=${value}` : arg;
 }
 
 function verbOf(text: string): Verb {
@@ -183,10 +230,10 @@ function oneOf<Value extends string>(
   return value;
 }
 
-function seconds(text: string): number {
+function seconds(flag: string, text: string): number {
   try {
-    return durationSeconds(text === '0' ? '0s' : text);
+    return durationSeconds(/^\d+$/.test(text) ? `${text}s` : text);
   } catch (error) {
-    throw new UsageError(`--timeout: ${(error as Error).message}`);
+    throw new UsageError(`${flag}: ${(error as Error).message}`);
   }
 }

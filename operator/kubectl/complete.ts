@@ -1,6 +1,6 @@
 import type { Access } from './access.ts';
 import { Resources } from '../kube/resource.ts';
-import { type AccessFlags, DRY_RUNS, FLAGS, FORMATS, takesFlag, type Verb, VERBS } from './arguments.ts';
+import { accessFlags, DRY_RUNS, FLAGS, FORMATS, takesFlag, type Verb, VERBS } from './arguments.ts';
 import type { FleetObject } from './fleets.ts';
 import { summaryOf } from './help.ts';
 
@@ -24,7 +24,7 @@ export async function complete(words: readonly string[], env: Environment): Prom
   const given = readWords(before);
   const assigned = /^--([a-z-]+)=(.*)$/.exec(word);
   const awaited = assigned?.[1] ?? given.awaits;
-  if (awaited === 'kubeconfig') return `${DEFAULT}\n`;
+  if (awaited !== undefined && FILES.has(awaited)) return `${DEFAULT}\n`;
   const prefix = assigned ? `--${assigned[1]}=` : '';
   const typed = assigned?.[2] ?? word;
   const choices = await choicesFor(awaited, typed, given, env).catch(() => []);
@@ -32,6 +32,14 @@ export async function complete(words: readonly string[], env: Environment): Prom
   const lines = fitting.map(([name, text]) => `${prefix}${name}${text === '' ? '' : `\t${text}`}`);
   return `${[...lines, NO_FILES].join('\n')}\n`;
 }
+
+/** Flags whose value is a file, which the shell itself completes. */
+const FILES: ReadonlySet<string> = new Set([
+  'kubeconfig',
+  'certificate-authority',
+  'client-certificate',
+  'client-key',
+]);
 
 type Choice = readonly [name: string, text: string];
 
@@ -106,7 +114,7 @@ async function flagValues(flag: string, given: Words, env: Environment): Promise
 function fleetsOf(given: Words, env: Environment): Promise<readonly FleetObject[]> {
   return withClient(given, env, async ({ client, namespace }) => {
     const { listFleets } = await import('./fleets.ts');
-    return listFleets(client, given.flags['namespace'] ?? namespace);
+    return listFleets(client, given.flags['namespace'] || namespace);
   });
 }
 
@@ -117,7 +125,10 @@ async function withClient<Result>(
   ask: (access: Access) => Promise<readonly Result[]>,
 ): Promise<readonly Result[]> {
   const { openAccess } = await import('./access.ts');
-  const access = openAccess(accessFlags(given.flags), env, 'completion');
+  const { flags } = given;
+  const groups = flags['as-group'] === undefined ? [] : [flags['as-group']];
+  const who = accessFlags((name) => flags[name] || undefined, 'insecure-skip-tls-verify' in flags, groups);
+  const access = openAccess(who, env, 'completion');
   const { promise: tooLate, resolve } = Promise.withResolvers<readonly Result[]>();
   const timer = setTimeout(() => resolve([]), PATIENCE_MS);
   try {
@@ -126,17 +137,6 @@ async function withClient<Result>(
     clearTimeout(timer);
     await access.close();
   }
-}
-
-function accessFlags(flags: Words['flags']): AccessFlags {
-  return {
-    kubeconfig: flags['kubeconfig'],
-    context: flags['context'],
-    cluster: flags['cluster'],
-    user: flags['user'],
-    as: flags['as'],
-    asGroups: flags['as-group'] === undefined ? [] : [flags['as-group']],
-  };
 }
 
 /** Reads what stands on the line without ever objecting to it. */

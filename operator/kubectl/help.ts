@@ -45,9 +45,10 @@ export function helpText(verb: Verb | undefined): string {
 
 function flags(verb: Verb): string {
   const taken = Object.entries(FLAGS).filter(([name]) => takesFlag(verb, name));
-  const lines = taken.map(([name, { short, type, text }]) => {
-    const left = `${short === undefined ? '    ' : `-${short}, `}--${name}${type === 'string' ? '=' : ''}`;
-    return `  ${left.padEnd(24)}${text}`;
-  });
-  return `${lines.join('\n')}\n`;
+  const lines = taken.map(([name, { short, type, text }]): [string, string] => [
+    `${short === undefined ? '    ' : `-${short}, `}--${name}${type === 'string' ? '=' : ''}`,
+    text,
+  ]);
+  const width = Math.max(...lines.map(([left]) => left.length)) + 2;
+  return lines.map(([left, text]) => `  ${left.padEnd(width)}${text}\n`).join('');
 }

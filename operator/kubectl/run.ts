@@ -78,6 +78,7 @@ class Command {
   async #show(): Promise<number> {
     const { verb, output, names, allNamespaces, noHeaders } = this.#line;
     const { fleets, failed } = await this.#fleets();
+    if (failed && fleets.length === 0) return 1;
     if (output === 'json' || output === 'yaml' || output === 'name') {
       const single = names.length === 1;
       this.#stdout.write(
@@ -88,12 +89,10 @@ class Command {
       return failed ? 1 : 0;
     }
     if (fleets.length === 0) {
-      if (!failed) {
-        this.#stderr.write(
-          allNamespaces ? 'No resources found\n' : `No resources found in ${this.#namespace} namespace.\n`,
-        );
-      }
-      return failed ? 1 : 0;
+      this.#stderr.write(
+        allNamespaces ? 'No resources found\n' : `No resources found in ${this.#namespace} namespace.\n`,
+      );
+      return 0;
     }
     const view = {
       nowMs: Date.now(),

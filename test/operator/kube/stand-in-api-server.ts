@@ -19,6 +19,7 @@ export type Answer = (request: SeenRequest, response: ServerResponse) => void | 
 export class StandInApiServer {
   readonly requests: SeenRequest[] = [];
   readonly client: KubeClient;
+  readonly url: string;
   answer: Answer;
   readonly #server: ReturnType<typeof createServer>;
   readonly #connection: Connection;
@@ -27,9 +28,9 @@ export class StandInApiServer {
     this.#server = server;
     this.answer = answer;
     const config = new KubeConfig();
-    const { port } = server.address() as AddressInfo;
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     config.loadFromOptions({
-      clusters: [{ name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true }],
+      clusters: [{ name: 'test', server: this.url, skipTLSVerify: true }],
       users: [{ name: 'test' }],
       contexts: [{ name: 'test', cluster: 'test', user: 'test' }],
       currentContext: 'test',

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, test } from 'node:test';
 
 import { openAccess, readKubeConfig } from '../../../operator/kubectl/access.ts';
+import { accessFlags, readArguments } from '../../../operator/kubectl/arguments.ts';
 import { CliError } from '../../../operator/kubectl/cli-error.ts';
 import { complete } from '../../../operator/kubectl/complete.ts';
 
@@ -33,14 +36,7 @@ function kubeconfig(name: string, current: string, server: string): string {
 const first = kubeconfig('first', '', 'https://first.example.com');
 const second = kubeconfig('second', 'second', 'https://second.example.com');
 const KUBECONFIG = [join(folder, 'missing'), first, second].join(delimiter);
-const flags = {
-  kubeconfig: undefined,
-  context: undefined,
-  cluster: undefined,
-  user: undefined,
-  as: undefined,
-  asGroups: [],
-};
+const flags = accessFlags(() => undefined, false, []);
 
 test('files of KUBECONFIG are merged as kubectl does: missing ones are passed over, the first one wins', () => {
   const config = readKubeConfig(undefined, { KUBECONFIG });
@@ -61,7 +57,8 @@ test('context, cluster and user are chosen by flags', async () => {
     [{ context: 'nope' }, /^context "nope" does not exist; the kubeconfig has first, second$/],
     [{ cluster: 'nope' }, /^cluster "nope" does not exist/],
     [{ user: 'nope' }, /^auth info "nope" does not exist/],
-    [{ asGroups: ['g'] }, /give --as beside --as-group/],
+    [{ asGroups: ['g'] }, /give --as beside --as-uid and --as-group/],
+    [{ certificateAuthority: '/nope' }, /^--certificate-authority: ENOENT/],
     [{ kubeconfig: '/nope' }, /^stat \/nope: no such file or directory/],
   ] as const) {
     assert.throws(
@@ -74,6 +71,56 @@ test('context, cluster and user are chosen by flags', async () => {
     await complete(['status', '--cluster=s'], { KUBECONFIG }),
     '--cluster=shared\n--cluster=second\n:4\n',
   );
+});
+
+test('flags say which server and as whom, with a kubeconfig and without', async () => {
+  const seen: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    seen.push(request);
+    if (!request.url?.includes('silent')) response.end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const ask = async (args: readonly string[], env: Record<string, string>, path: string): Promise<void> => {
+    const line = readArguments([
+      'status',
+      '--insecure-skip-tls-verify',
+      `--server=http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      ...args,
+    ]);
+    assert.ok(typeof line === 'object' && 'verb' in line);
+    const access = openAccess(line.access, env, 'test');
+    try {
+      await access.client.call('GET', path);
+    } finally {
+      await access.close();
+    }
+  };
+  try {
+    await ask([], { KUBECONFIG }, '/kubeconfig');
+    await ask(['--token=mine', '--as=x', '--as-uid=7'], { KUBECONFIG }, '/token');
+    await ask(['--token=mine'], { HOME: '/nowhere' }, '/without');
+    await assert.rejects(
+      ask(['--request-timeout=50ms'], { KUBECONFIG }, '/silent'),
+      /GET \/silent: .*timeout/,
+    );
+    assert.deepEqual(
+      seen.map(({ url, headers }) => [
+        url,
+        headers.authorization,
+        headers['impersonate-user'],
+        headers['impersonate-uid'],
+      ]),
+      [
+        ['/kubeconfig', 'Bearer https://first.example.com', undefined, undefined],
+        ['/token', 'Bearer mine', 'x', '7'],
+        ['/without', 'Bearer mine', undefined, undefined],
+        ['/silent', 'Bearer https://first.example.com', undefined, undefined],
+      ],
+    );
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 test('without a kubeconfig it says where it looked', () => {

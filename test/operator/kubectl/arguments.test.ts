@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { readArguments } from '../../../operator/kubectl/arguments.ts';
+import { type CommandLine, readArguments } from '../../../operator/kubectl/arguments.ts';
 import { UsageError } from '../../../operator/kubectl/cli-error.ts';
 import { helpText } from '../../../operator/kubectl/help.ts';
 
@@ -39,6 +39,24 @@ test('flags are read in every form that kubectl takes', () => {
   );
 });
 
+test('switches are set and unset as kubectl does, and what is empty is unset', () => {
+  const read = (...args: string[]): CommandLine => {
+    const line = readArguments(args);
+    assert.ok(typeof line === 'object' && 'verb' in line);
+    return line;
+  };
+  for (const yes of ['-A', '-A=true', '-A=1', '--all-namespaces', '--all-namespaces=true'])
+    assert.equal(read('status', yes).allNamespaces, true, yes);
+  for (const no of ['-A=false', '--all-namespaces=false', '--all-namespaces=0'])
+    assert.equal(read('status', no).allNamespaces, false, no);
+  assert.equal(read('status', '-n', '').namespace, undefined);
+  assert.equal(read('status', '--namespace=', '--context=', '-o=').access.context, undefined);
+  assert.equal(read('status', '--request-timeout=5').access.requestTimeoutSeconds, 5);
+  assert.equal(read('status', '--request-timeout=0').access.requestTimeoutSeconds, undefined);
+  assert.equal(read('status', '-s', 'https://x').access.server, 'https://x');
+  assert.throws(() => read('drain', 'x', '--dry-run='), UsageError);
+});
+
 test('what it can’t read is told with what it could', () => {
   const cases: [args: string[], message: RegExp][] = [
     [['frob'], /^unknown command "frob" for "kubectl wavry"; it has status, /],
@@ -54,6 +72,7 @@ test('what it can’t read is told with what it could', () => {
     [['why', 'a', '-o', 'wide'], /^--output: why has json and yaml, not wide$/],
     [['drain'], /^drain takes the names of relays/],
     [['drain', 'x', '--timeout=soon'], /^--timeout: "soon" is not a duration/],
+    [['status', '--request-timeout=soon'], /^--request-timeout: "soon" is not a duration/],
     [['drain', 'x', '--dry-run=yes'], /^--dry-run: "yes" is none of none, client, server$/],
     [['status', 'eu', '-A'], /^a resource cannot be retrieved by name across all namespaces$/],
     [['status', 'eu', '-l', 'a=b'], /^selectors and names do not go together$/],
