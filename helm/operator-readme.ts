@@ -31,6 +31,8 @@ const ABOUT = `# wavry-relay-operator
 
 The operator: it looks after fleets of Wavry relays, each a \`WavryRelay\` resource ([reference](../../docs/reference.md)).
 
+No image is published yet: build both and name them by \`image.repository\` and \`relayImage\` ([how](../../docs/install.md#images)).
+
 \`\`\`sh
 helm upgrade --install wavry helm/wavry-relay-operator --namespace wavry-system --create-namespace --wait
 helm test wavry --namespace wavry-system
@@ -55,7 +57,7 @@ namespace instead: a \`custom.metrics.k8s.io\` without a server holds up the del
 ([what helps then](../../docs/upgrading.md#uninstall)).
 
 Who installs the chart must be allowed to make ClusterRoles, the CustomResourceDefinition (\`crd.install\`) and APIServices
-(\`customMetrics.enabled\`). Images come from other registries by \`image.repository\` and \`relayImage\`. Relays of \`HostPort\` and \`HostNetwork\` need a namespace that lets them; the operator's own may enforce the
+(\`customMetrics.enabled\`). Relays of \`HostPort\` and \`HostNetwork\` need a namespace that lets them; the operator's own may enforce the
 *restricted* pod security standard.`.split('\n');
 
 /** A row for each value; one without type for what groups others. */
