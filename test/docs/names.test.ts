@@ -61,10 +61,11 @@ test('flags of the relay', () => {
   const variables = new Set(
     OPTION_ROWS.flatMap(([, { variable, otherVariables }]) => [variable, ...(otherVariables ?? [])]),
   );
-  const docker = new Set(['name', 'restart', 'stop-timeout']);
+  // Of docker, npm, systemctl and curl.
+  const others = new Set('name restart stop-timeout omit ignore-scripts now fail-with-body'.split(' '));
   const migration = all.filter(([page]) => page === 'docs/migration.md');
   for (const { name } of named(/(?<![\w-])--([a-z][a-z-]+)/g, migration))
-    assert.ok(flags.has(name) || docker.has(name), `--${name}`);
+    assert.ok(flags.has(name) || others.has(name), `--${name}`);
   for (const { name, page } of named(/\b((?:WAVRY_RELAY|WAVRY_MASTER)_[A-Z_]+)/g))
     assert.ok(variables.has(name), `${page}: ${name}`);
 });

@@ -135,11 +135,11 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
 
     const second = container(context, built.images.relay, {
       options: migrationLine({
-        '4000:4000/udp': `${udp}:4000/udp`,
-        '9091:9091/tcp': `${tcp}:9091/tcp`,
+        '4001:4000/udp': `${udp}:4000/udp`,
+        '9092:9091/tcp': `${tcp}:9091/tcp`,
         'https://master.wavry.dev': master.url,
         '<master_public_key_hex>': master.publicKeyHex,
-        '203.0.113.7:4000': `${host}:${udp}`,
+        '203.0.113.7:4001': `${host}:${udp}`,
       }),
       args: ['--max-sessions', '7'],
     });
@@ -328,7 +328,7 @@ function migrationLine(changes: Readonly<Record<string, string>>): string[] {
   let text = commandBlocks(page)[0]!.text.replaceAll('\\\n', ' ');
   for (const [printed, here] of Object.entries({
     'docker run -d': '',
-    '--name wavry-relay': '',
+    '--name wavry-relay-2': '',
     '--restart unless-stopped': '',
     ...changes,
   })) {
@@ -336,7 +336,7 @@ function migrationLine(changes: Readonly<Record<string, string>>): string[] {
     text = text.replace(printed, here);
   }
   const words = text.trim().split(/\s+/);
-  assert.match(words.pop()!, /^ghcr\.io\/wavry\/wavry-relay:/);
+  assert.match(words.pop()!, /^registry\.example\.com\/wavry\/wavry-relay:/);
   return words;
 }
 
