@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import { stringify } from 'yaml';
+
 import { findBinaries } from '../../../local/cluster/binaries.ts';
 import type { ImageMap } from '../../../local/cluster/node-agent/images.ts';
 import { type OperatorCluster, ROOT } from './operator-cluster.ts';
@@ -11,6 +13,7 @@ const NAMESPACE = 'monitoring';
 const PROMETHEUS = 'quay.io/prometheus/prometheus';
 const OPERATOR = 'quay.io/prometheus-operator/prometheus-operator';
 const RELOADER = 'quay.io/prometheus-operator/prometheus-config-reloader';
+const ADDITIONAL = 'further-jobs';
 const MODULE = 'github.com/prometheus-operator/prometheus-operator';
 
 /** One element of the answer to an instant query: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries */
@@ -83,18 +86,25 @@ export class MonitoringStack {
       '--server-side',
       `--filename=${join(Dir, 'example/prometheus-operator-crd')}`,
     ]);
-    await this.#cluster.cluster.kubectl([
-      'wait',
-      '--for=condition=Established',
-      '--timeout=60s',
-      'crd/prometheuses.monitoring.coreos.com',
-      'crd/servicemonitors.monitoring.coreos.com',
-      'crd/prometheusrules.monitoring.coreos.com',
-    ]);
+    // kubectl gives up on one that has no conditions yet.
+    await until('the CRDs to be established', () =>
+      this.#cluster.cluster.kubectl([
+        'wait',
+        '--for=condition=Established',
+        '--timeout=60s',
+        'crd/prometheuses.monitoring.coreos.com',
+        'crd/servicemonitors.monitoring.coreos.com',
+        'crd/prometheusrules.monitoring.coreos.com',
+      ]),
+    );
   }
 
   async start(): Promise<void> {
     await this.#cluster.apply(...prometheusOperator(), ...prometheus());
+    await this.#whenAnswering();
+  }
+
+  async #whenAnswering(): Promise<void> {
     await until('Prometheus answers', async () => {
       const pods = await this.#cluster.cluster.kubectl([
         'get',
@@ -107,6 +117,39 @@ export class MonitoringStack {
       this.#url = `http://${pods}:9090`;
       return this.#cluster.fetch(`${this.#url}/-/ready`);
     });
+  }
+
+  /** Further jobs, as people write them into prometheus.yml who have no Prometheus Operator. */
+  async scrapeToo(jobs: readonly object[]): Promise<void> {
+    await this.#cluster.apply({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: ADDITIONAL, namespace: NAMESPACE },
+      stringData: { [ADDITIONAL]: stringify(jobs) },
+    });
+    const kubectl = (args: readonly string[]): Promise<string> => this.#cluster.cluster.kubectl(args);
+    const where = `--namespace=${NAMESPACE}`;
+    const spec = { additionalScrapeConfigs: { name: ADDITIONAL, key: ADDITIONAL } };
+    const patch = JSON.stringify({ spec });
+    await kubectl([
+      'patch',
+      'prometheus.monitoring.coreos.com/all',
+      where,
+      '--type=merge',
+      `--patch=${patch}`,
+    ]);
+    await until('the Prometheus Operator to have seen that', async () => {
+      const text = await kubectl(['get', 'prometheus.monitoring.coreos.com/all', where, '--output=json']);
+      const { metadata, status } = JSON.parse(text) as {
+        metadata: { generation: number };
+        status: { conditions: { type: string; observedGeneration: number }[] };
+      };
+      const reconciled = status.conditions.find(({ type }) => type === 'Reconciled');
+      return reconciled?.observedGeneration === metadata.generation || undefined;
+    });
+    // The reloader beside it looks at the file by itself every three minutes only.
+    await kubectl(['delete', 'pod', where, '--selector=app.kubernetes.io/name=prometheus']);
+    await this.#whenAnswering();
   }
 
   async targets(): Promise<Target[]> {

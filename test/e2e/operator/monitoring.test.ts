@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 
+import { parse } from 'yaml';
+
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { Resources } from '../../../operator/kube/resource.ts';
 import { monitoringImages, MonitoringStack } from './monitoring-stack.ts';
-import { fleetOf, IMAGES, OperatorCluster } from './operator-cluster.ts';
+import { fleetOf, IMAGES, OperatorCluster, ROOT } from './operator-cluster.ts';
 import { until } from './until.ts';
 
 interface AuditEvent {
@@ -198,5 +200,29 @@ suite('monitoring, with the Prometheus Operator', { timeout: FIRST_BUILD_MS }, (
       if (left.length > 0) throw new Error(left.join(', '));
       return true;
     });
+  });
+
+  test('the scrape_config of the documentation finds relays and operator by itself', async () => {
+    const page = readFileSync(join(ROOT, 'docs/monitoring.md'), 'utf8');
+    const text = /```yaml\n(rule_files: [\s\S]*?kubernetes_sd_configs[\s\S]*?)```/.exec(page)?.[1] ?? '';
+    const { scrape_configs } = parse(text) as { scrape_configs: { job_name: string }[] };
+    // The Prometheus Operator has jobs of this name of its own.
+    await stack.scrapeToo(scrape_configs.map((job) => ({ ...job, job_name: `plain-${job.job_name}` })));
+    const relays = [...(await operator.whenServing('games')), ...(await operator.whenServing('quiet'))];
+    const targets = await until('the further jobs to have found them', async () => {
+      const found = (await stack.targets()).filter(({ labels }) => labels['job']?.startsWith('plain-'));
+      if (found.length === relays.length + 1 && found.every(({ health }) => health === 'up')) return found;
+      throw new Error(
+        JSON.stringify(found.map(({ labels, health, lastError }) => [labels, health, lastError])),
+      );
+    });
+    for (const relay of relays) {
+      const { labels } =
+        targets.find((target) => target.labels['pod'] === relay.pod) ?? assert.fail(relay.pod);
+      assert.deepEqual(
+        ['namespace', 'wavry_dev_fleet', 'wavry_dev_relay', 'wavry_dev_revision'].map((name) => labels[name]),
+        ['default', relay.name.startsWith('games-') ? 'games' : 'quiet', relay.name, relay.revision],
+      );
+    }
   });
 });
