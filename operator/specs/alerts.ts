@@ -18,6 +18,8 @@ export interface AlertingRule {
 
 /** Packets a second that a relay must receive before a share of them means something. */
 const LEAST_RATE = 10;
+/** After which Master hands out no session on a relay that it doesn't hear (wire reference 4). */
+const UNHEARD_SECONDS = 120;
 /** A drain that is this much beyond its timeout hangs. */
 const DRAIN_SLACK_SECONDS = 600;
 
@@ -61,6 +63,17 @@ function availability(fleet: Fleet): AlertingRule[] {
       {
         summary: `Relay ${RELAY} of ${name} isn't registered at Master.`,
         description: `Master has not known pod {{ $labels.pod }} for 5 minutes, so it gets no session. Sessions that it holds go on.`,
+      },
+    ),
+    // A relay counts as registered until Master says otherwise, which a Master that is away never does.
+    rule(
+      'WavryRelayMasterUnreachable',
+      'warning',
+      undefined,
+      `wavry_relay_master_outage_secs${scope} > ${UNHEARD_SECONDS} and wavry_relay_registered${scope} == 1`,
+      {
+        summary: `Relay ${RELAY} of ${name} gets no heartbeat through to Master.`,
+        description: `Master has taken no heartbeat of pod {{ $labels.pod }} for {{ $value | humanizeDuration }}, so it gets no session. Sessions that it holds go on.`,
       },
     ),
     rule(

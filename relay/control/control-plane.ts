@@ -140,6 +140,7 @@ class RunningControlPlane implements ControlPlane {
         overloaded: this.#overload.shedding,
         registrationsTotal: this.#registration.registrationsTotal,
         masterFailuresTotal: this.#registration.failuresTotal,
+        masterOutageSecs: this.#registration.outageMs / 1000,
         stateWriteErrorsTotal: stateFile?.writeErrorsTotal ?? 0,
         stateRestoredSessions: stateFile?.restoredSessions ?? 0,
         stateCorruptRecords: stateFile?.corruptRecords ?? 0,

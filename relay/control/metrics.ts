@@ -99,6 +99,11 @@ export const METRICS: readonly Metric[] = [
     'Calls of Master that failed',
     ({ status }) => status.gauges.masterFailuresTotal,
   ),
+  gauge(
+    'master_outage_secs',
+    'Seconds for which Master has taken none of the calls; 0 while it takes them',
+    ({ status }) => status.gauges.masterOutageSecs,
+  ),
   counter(
     'state_write_errors',
     'Writes to the state directory that failed',

@@ -89,6 +89,11 @@ export class Registration {
     return this.#outage?.message;
   }
 
+  /** For how long Master has taken none of its calls; 0 while it takes them. */
+  get outageMs(): number {
+    return this.#outage ? this.#options.clock.nowMs() - this.#outage.sinceMs : 0;
+  }
+
   get registrationsTotal(): number {
     return this.#registrations;
   }

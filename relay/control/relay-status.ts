@@ -26,6 +26,8 @@ interface RelayGauges {
   readonly overloaded: boolean;
   readonly registrationsTotal: number;
   readonly masterFailuresTotal: number;
+  /** For how long Master has taken none of its calls; 0 while it takes them. */
+  readonly masterOutageSecs: number;
   readonly stateWriteErrorsTotal: number;
   readonly stateRestoredSessions: number;
   readonly stateCorruptRecords: number;
@@ -48,6 +50,7 @@ export function startingStatus(relayId: string): RelayStatus {
       overloaded: false,
       registrationsTotal: 0,
       masterFailuresTotal: 0,
+      masterOutageSecs: 0,
       stateWriteErrorsTotal: 0,
       stateRestoredSessions: 0,
       stateCorruptRecords: 0,

@@ -40,6 +40,20 @@ const CASES: readonly AlertCase[] = [
     after: 6,
   },
   {
+    alert: 'WavryRelayMasterUnreachable',
+    fires: { wavry_relay_master_outage_secs: '0 0+60x60', wavry_relay_registered: '1x60' },
+    silent: [
+      { wavry_relay_master_outage_secs: '0x60', wavry_relay_registered: '1x60' },
+      // It answers now and then.
+      { wavry_relay_master_outage_secs: '0 60 120 0 60 0x60', wavry_relay_registered: '1x60' },
+      { wavry_relay_master_outage_secs: '0 60 120x60', wavry_relay_registered: '1x60' },
+      // WavryRelayNotRegistered is about that one: it started while Master was away, or is refused.
+      { wavry_relay_master_outage_secs: '0 0+60x60', wavry_relay_registered: '0x60' },
+    ],
+    after: 4,
+    value: '3m 0s',
+  },
+  {
     alert: 'WavryRelayStateWriteErrors',
     fires: { wavry_relay_state_write_errors: '0 0 2x60' },
     silent: [{ wavry_relay_state_write_errors: '7x60' }],

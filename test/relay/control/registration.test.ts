@@ -137,9 +137,12 @@ test('fault 8: a Master that is away or answers badly is asked again for ever, a
 
 test('fault 16: an outage of any length takes no registration back', async () => {
   const fixture = await registered();
+  assert.equal(fixture.registration.outageMs, 0);
   fixture.master.outcome = (call) => (fixture.clock.nowMs() % 2 < 1 ? 'down' : call === 'list' ? 'ok' : 503);
   await fixture.clock.advance(24 * 3_600_000);
   assert.equal(fixture.registration.registered, true);
+  const { outageMs } = fixture.registration;
+  assert.ok(outageMs > 24 * 3_600_000 - 10_000 && outageMs < 24 * 3_600_000, `${outageMs} ms`);
   assert.equal(fixture.count('register'), 1);
   const said = fixture.lines.matching(/sessions go on/).length;
   assert.ok(
@@ -149,6 +152,7 @@ test('fault 16: an outage of any length takes no registration back', async () =>
   fixture.master.outcome = () => 'ok';
   await fixture.clock.advance(10_000);
   assert.equal(fixture.lines.matching(/Master answers again after 86[34]\d\d s/).length, 1);
+  assert.equal(fixture.registration.outageMs, 0);
   await fixture.registration.stop();
 });
 
