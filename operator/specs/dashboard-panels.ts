@@ -59,7 +59,12 @@ function overview(fleet: Fleet): PanelRow {
         thresholds: [0.01, 0.05],
       },
       {
-        ...stat('Alerts firing', 'short', `count(ALERTS{alertstate="firing",${scope.slice(1)}) or vector(0)`),
+        ...stat(
+          'Alerts firing',
+          'short',
+          `count(ALERTS{alertstate="firing",${scope.slice(1)} or ALERTS{alertstate="firing",${operatorSelector(fleet).slice(1)}) or vector(0)`,
+        ),
+        description: 'On the relays, and what the operator alone knows of the fleet (autoscaling, rollouts).',
         thresholds: [1, 5],
       },
       {

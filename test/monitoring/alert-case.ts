@@ -1,6 +1,6 @@
 import type { AlertingRule } from '../../operator/specs/alerts.ts';
 import type { RecordingRule } from '../../operator/specs/recording-rules.ts';
-import type { RuleFile, Series, UnitTest } from './promtool.ts';
+import type { AlertExpectation, RuleFile, Series, UnitTest } from './promtool.ts';
 
 /** When one alert fires and when it doesn't. */
 export interface AlertCase {
@@ -48,7 +48,7 @@ export function unitTests(
       },
     ],
   };
-  const quiet = (minutes: number): UnitTest['alert_rule_test'][number] => ({
+  const quiet = (minutes: number): AlertExpectation => ({
     alertname: alert,
     eval_time: `${minutes}m`,
     exp_alerts: [],
@@ -56,7 +56,7 @@ export function unitTests(
   const test = (
     what: string,
     input: readonly Series[],
-    alert_rule_test: UnitTest['alert_rule_test'],
+    alert_rule_test: readonly AlertExpectation[],
   ): UnitTest => ({ name: `${alert} ${what}`, interval: '1m', input_series: input, alert_rule_test });
   const tooEarly = rule.for === undefined ? [] : [quiet(Math.ceil(minutesOf(rule.for)) - 1)];
   return [

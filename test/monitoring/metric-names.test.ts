@@ -9,6 +9,7 @@ import type { Fleet } from '../../operator/specs/fleet.ts';
 import { recordingRules } from '../../operator/specs/recording-rules.ts';
 import { METRICS } from '../../relay/control/metrics.ts';
 import { OPERATOR_RULES } from './operator-rules.ts';
+import { type Series, testRules, type UnitTest } from './promtool.ts';
 
 /** What Prometheus itself makes, and what its client libraries say of any process. */
 const OTHERS = ['up', 'ALERTS', 'process_resident_memory_bytes'];
@@ -58,6 +59,34 @@ test('rules and dashboard ask for metrics that relay and operator have, and for 
     }
   }
   assert.ok(found > 100);
+});
+
+test('the dashboard counts what fires on relays of the fleet and on the fleet itself, and nothing of others', async () => {
+  const alerts = dashboardRows(fleet)
+    .flatMap(({ panels }) => panels)
+    .find(({ title }) => title === 'Alerts firing')!;
+  const firing = (labels: string): Series => ({
+    series: `ALERTS{alertstate="firing",${labels}}`,
+    values: '1',
+  });
+  const ours = [
+    firing('alertname="WavryRelayDown",namespace="wavry",wavry_dev_fleet="games"'),
+    firing('alertname="WavryRelayDegraded",namespace="wavry",fleet="games"'),
+  ];
+  const others = [
+    firing('alertname="WavryRelayDegraded",namespace="wavry",fleet="other"'),
+    firing('alertname="WavryRelayDown",namespace="lab",wavry_dev_fleet="games"'),
+    { series: 'ALERTS{alertstate="pending",namespace="wavry",fleet="games"}', values: '1' },
+  ];
+  const counts = (name: string, input_series: readonly Series[], value: number): UnitTest => ({
+    name,
+    interval: '1m',
+    input_series,
+    promql_expr_test: [
+      { expr: alerts.queries[0]!.expr, eval_time: '0m', exp_samples: [{ labels: '{}', value }] },
+    ],
+  });
+  await testRules({ groups: [] }, [counts('some', [...ours, ...others], 2), counts('none', others, 0)]);
 });
 
 test('without a PrometheusRule the dashboard does without recorded series', () => {

@@ -36,7 +36,12 @@ export interface UnitTest {
   readonly name: string;
   readonly interval: '1m';
   readonly input_series: readonly Series[];
-  readonly alert_rule_test: readonly AlertExpectation[];
+  readonly alert_rule_test?: readonly AlertExpectation[];
+  readonly promql_expr_test?: readonly {
+    readonly expr: string;
+    readonly eval_time: string;
+    readonly exp_samples: readonly { readonly labels: string; readonly value: number }[];
+  }[];
 }
 
 const run = promisify(execFile);
