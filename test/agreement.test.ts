@@ -48,6 +48,7 @@ function fleetOf(spec: Record<string, unknown>): Fleet {
     uid: '00000000-0000-0000-0000-00000000000f',
     spec: specType.parse(spec),
     defaultImage: 'ghcr.io/wavry/wavry-relay:0.1.0',
+    runbooks: '',
   };
 }
 

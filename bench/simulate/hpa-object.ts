@@ -10,6 +10,7 @@ export function hpaSpecOf(spec: WavryRelaySpec): HpaSpec {
     uid: 'fleet-uid',
     spec,
     defaultImage: 'relay:1',
+    runbooks: '',
   });
   if (!object) throw new Error('spec.autoscaling is missing, so the operator makes no HPA');
   const { minReplicas, maxReplicas, metrics, behavior } = object['spec'] as HpaObjectSpec;

@@ -123,6 +123,7 @@ export class SimOperator {
         uid: 'fleet-uid',
         spec: this.spec,
         defaultImage: 'relay:1',
+        runbooks: '',
         generation: this.#generation,
         createdMs: this.#startMs,
         deleting: false,

@@ -110,6 +110,7 @@ async function rows(
     uid: '',
     spec: specType.parse({ master: { url: MASTER_URL }, ...SPEC }),
     defaultImage: '',
+    runbooks: '',
   };
   const drawn = [];
   for (const { title, panels } of dashboardRows(fleet)) {

@@ -1,11 +1,15 @@
 import { parseArgs } from 'node:util';
 
+import { RUNBOOKS } from '../specs/runbook.ts';
+
 /** What the operator is told at start. Durations in milliseconds. */
 export interface Config {
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
   readonly namespaces: readonly string[];
   readonly relayImage: string;
+  /** Page of the runbooks that alerts link to. */
+  readonly runbooks: string;
   readonly listen: { readonly host: string; readonly port: number };
   /** Undefined: no metrics are served for autoscalers. */
   readonly metricsApi:
@@ -55,6 +59,12 @@ const OPTIONS: readonly Option[] = [
     value: 'IMAGE',
     default: 'ghcr.io/wavry/wavry-relay:0.1.0',
     help: 'image of relays whose WavryRelay names none',
+  },
+  {
+    flag: 'runbook-url',
+    value: 'URL',
+    default: RUNBOOKS,
+    help: 'page of the runbooks, with a heading for each alert, that alerts link to',
   },
   {
     flag: 'listen',
@@ -173,6 +183,7 @@ export function readConfig(
     context: raw('context').text,
     namespaces: namespaces(raw('namespaces')),
     relayImage: image(raw('relay-image')),
+    runbooks: page(raw('runbook-url')),
     listen: address(raw('listen')),
     metricsApi: metricsApi(
       raw('metrics-api-service'),
@@ -288,6 +299,15 @@ function namespaces({ text, source }: { text: string | undefined; source: string
 function image({ text, source }: { text: string | undefined; source: string }): string {
   if (text === undefined || !/^\S+$/.test(text))
     throw new UsageError(`${source}: ${quoted(text)} is not the name of an image`);
+  return text;
+}
+
+/** An anchor is added to it. */
+function page({ text, source }: RawOption): string {
+  if (text === undefined || !/^https?:\/\/[^\s#]+$/.test(text))
+    throw new UsageError(
+      `${source}: ${quoted(text)} is not the URL of a page, such as https://example.com/runbooks`,
+    );
   return text;
 }
 

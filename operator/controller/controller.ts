@@ -11,6 +11,7 @@ import type { MetricsApi } from '../plan/metrics-api.ts';
 import { plan } from '../plan/plan.ts';
 import { unreadableStatus } from '../plan/unreadable.ts';
 import type { Failure, MasterCall, ObservedFleet, ObservedObject, Plan } from '../plan/world.ts';
+import type { FleetDefaults } from '../specs/fleet.ts';
 import { ageMs } from './age.ts';
 import { type Announcer, newsAtMs } from './announcer.ts';
 import { applyPlan, type ApplyResult, ownerOf } from './apply.ts';
@@ -45,7 +46,7 @@ export interface ControllerOptions {
   /** Whether autoscalers get what this operator measures. */
   readonly metricsApi: () => MetricsApi;
   readonly fieldManager: string;
-  readonly defaultImage: string;
+  readonly defaults: FleetDefaults;
   readonly maxConcurrentRollouts: number;
   readonly wallMs: () => number;
   readonly again: (key: string, atMs: number) => void;
@@ -78,7 +79,7 @@ export class Controller {
 
   /** Works on one WavryRelay, `namespace/name`. Rejects when something failed that a later try may mend. */
   async reconcile(key: string): Promise<void> {
-    const { view, wallMs, again, defaultImage } = this.#options;
+    const { view, wallMs, again, defaults } = this.#options;
     const [namespace, name] = key.split('/') as [string, string];
     const object = view.fleets.get(namespace, name);
     if (!object || object.metadata.deletionTimestamp !== undefined) {
@@ -93,7 +94,7 @@ export class Controller {
       return;
     }
 
-    const fleet = observeFleet(object, spec, defaultImage);
+    const fleet = observeFleet(object, spec, defaults);
     const references = await this.#references(fleet, memory);
     await this.#lookAtForeign(fleet, memory);
     const decided = this.#plan(key, fleet, references, unknownFields, memory);

@@ -99,7 +99,7 @@ function demandWorld(
   if (!spec) return undefined;
   return {
     nowMs: options.wallMs(),
-    fleet: observeFleet(fleet, spec, ''),
+    fleet: observeFleet(fleet, spec, { defaultImage: '', runbooks: '' }),
     relays: observeRelays(options.view, fleet, options.fieldManager),
     pods,
     polls: options.polls(),

@@ -13,6 +13,7 @@ import type {
   Poll,
   World,
 } from '../plan/world.ts';
+import type { FleetDefaults } from '../specs/fleet.ts';
 import { type ClusterView, isRelayPod } from './cluster-view.ts';
 import { observeAutoscaler } from './observe-autoscaler.ts';
 import { hostPortOf, observePod, type PodBody } from './observe-pod.ts';
@@ -95,14 +96,18 @@ function remembered<T>(seen: WeakMap<KubeObject, T>, object: KubeObject, work: (
 }
 
 /** @param spec as `readSpec` understood it */
-export function observeFleet(object: KubeObject, spec: WavryRelaySpec, defaultImage: string): ObservedFleet {
+export function observeFleet(
+  object: KubeObject,
+  spec: WavryRelaySpec,
+  defaults: FleetDefaults,
+): ObservedFleet {
   const { metadata } = object;
   return {
     name: metadata.name,
     namespace: metadata.namespace ?? '',
     uid: metadata.uid,
     spec,
-    defaultImage,
+    ...defaults,
     generation: metadata.generation ?? 0,
     createdMs: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,

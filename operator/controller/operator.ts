@@ -121,7 +121,7 @@ export async function startOperator(config: Config, log: Logger, version: string
     announcer: new Announcer(events, (level, message, fields) => void log.log(level, message, fields)),
     metricsApi: () => metricsApi?.state ?? NO_METRICS_API,
     fieldManager: MANAGED_BY,
-    defaultImage: config.relayImage,
+    defaults: { defaultImage: config.relayImage, runbooks: config.runbooks },
     maxConcurrentRollouts: config.maxConcurrentRollouts,
     wallMs: Date.now,
     again: (key, atMs) => queue.addAt(key, systemClock.now() + atMs - Date.now()),

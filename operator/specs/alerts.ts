@@ -16,6 +16,11 @@ export interface AlertingRule {
   };
 }
 
+/** A rule before it gets its link to the runbooks. */
+type Unlinked = Omit<AlertingRule, 'annotations'> & {
+  readonly annotations: Omit<AlertingRule['annotations'], 'runbook_url'>;
+};
+
 /** Packets a second that a relay must receive before a share of them means something. */
 const LEAST_RATE = 10;
 /** After which Master hands out no session on a relay that it doesn't hear (wire reference 4). */
@@ -29,12 +34,17 @@ const SHARE = '{{ $value | humanizePercentage }}';
 
 /** The thresholds of the operations guide's table ("Key Metrics to Monitor"), and what it leaves out. */
 export function alertingRules(fleet: Fleet): AlertingRule[] {
-  return [...availability(fleet), ...traffic(fleet), ...capacity(fleet), ...drains(fleet)];
+  const rules = [...availability(fleet), ...traffic(fleet), ...capacity(fleet), ...drains(fleet)];
+  return rules.map((rule) => ({
+    ...rule,
+    annotations: { ...rule.annotations, runbook_url: runbookUrl(fleet.runbooks, rule.alert) },
+  }));
 }
 
-function availability(fleet: Fleet): AlertingRule[] {
+function availability(fleet: Fleet): Unlinked[] {
   const scope = fleetSelector(fleet);
   const name = `${fleet.namespace}/${fleet.name}`;
+  const allDown = `sum by (${FLEET_LABELS}) (up${scope}) == 0`;
   return [
     // A fleet of none has nothing to scrape.
     ...(fleet.spec.replicas === 0
@@ -44,7 +54,8 @@ function availability(fleet: Fleet): AlertingRule[] {
             'WavryRelayFleetDown',
             'critical',
             '5m',
-            `absent(up${scope}) or sum by (${FLEET_LABELS}) (up${scope}) == 0`,
+            // Without a ServiceMonitor nobody may be there to scrape: that there is nothing says nothing.
+            fleet.spec.monitoring.serviceMonitor === false ? allDown : `absent(up${scope}) or ${allDown}`,
             {
               summary: `No relay of ${name} can be scraped.`,
               description: `For 5 minutes Prometheus has reached no relay of WavryRelay ${name}: all are down, or it can't find or reach them.`,
@@ -89,7 +100,7 @@ function availability(fleet: Fleet): AlertingRule[] {
   ];
 }
 
-function traffic(fleet: Fleet): AlertingRule[] {
+function traffic(fleet: Fleet): Unlinked[] {
   const scope = fleetSelector(fleet);
   const name = `${fleet.namespace}/${fleet.name}`;
   const received = `${Recorded.relayRate('packets_rx')}${scope}`;
@@ -134,7 +145,7 @@ function traffic(fleet: Fleet): AlertingRule[] {
   ];
 }
 
-function capacity(fleet: Fleet): AlertingRule[] {
+function capacity(fleet: Fleet): Unlinked[] {
   const scope = fleetSelector(fleet);
   const name = `${fleet.namespace}/${fleet.name}`;
   const refused = (counter: string): string => `increase(wavry_relay_${counter}${scope}[5m]) > 0`;
@@ -181,7 +192,7 @@ function capacity(fleet: Fleet): AlertingRule[] {
   ];
 }
 
-function drains(fleet: Fleet): AlertingRule[] {
+function drains(fleet: Fleet): Unlinked[] {
   const scope = fleetSelector(fleet);
   const name = `${fleet.namespace}/${fleet.name}`;
   const { timeout } = fleet.spec.drain;
@@ -209,13 +220,13 @@ function rule(
   severity: AlertingRule['labels']['severity'],
   wait: string | undefined,
   expr: string,
-  { summary, description }: { readonly summary: string; readonly description: string },
-): AlertingRule {
+  annotations: Unlinked['annotations'],
+): Unlinked {
   return {
     alert,
     expr,
     ...(wait === undefined ? {} : { for: wait }),
     labels: { severity },
-    annotations: { summary, description, runbook_url: runbookUrl(alert) },
+    annotations,
   };
 }

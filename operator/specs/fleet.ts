@@ -1,14 +1,20 @@
 import type { WavryRelaySpec } from '../api/spec.ts';
 import { SIZE_PROFILES } from '../api/size.ts';
 
+/** What the operator is told at start of all its fleets. */
+export interface FleetDefaults {
+  /** Image of relays whose spec names none: that of the operator's own release. */
+  readonly defaultImage: string;
+  /** Page of the runbooks that alerts link to. */
+  readonly runbooks: string;
+}
+
 /** What every builder of a fleet's objects needs to know of it. */
-export interface Fleet {
+export interface Fleet extends FleetDefaults {
   readonly name: string;
   readonly namespace: string;
   readonly uid: string;
   readonly spec: WavryRelaySpec;
-  /** Image of relays whose spec names none: that of the operator's own release. */
-  readonly defaultImage: string;
 }
 
 /** What one relay of the fleet is asked to carry, from its size and its own limits. */

@@ -1,6 +1,7 @@
-/** Where the runbooks are; each alert has a heading of its own name there. */
+/** Where the runbooks are unless the operator is told otherwise, as in the chart's values. */
 export const RUNBOOKS = 'https://github.com/wavry/wavry-relay/blob/main/docs/runbooks.md';
 
-export function runbookUrl(alert: string): string {
-  return `${RUNBOOKS}#${alert.toLowerCase()}`;
+/** Each alert has a heading of its own name there. */
+export function runbookUrl(runbooks: string, alert: string): string {
+  return `${runbooks}#${alert.toLowerCase()}`;
 }

@@ -33,21 +33,8 @@ export function unitTests(
   one: AlertCase,
 ): UnitTest[] {
   const { alert, fires, silent, after } = one;
-  const expected = one.labels ?? labels;
-  const rule = alertsOf(rules).find((candidate) => candidate.alert === alert);
-  if (!rule) throw new Error(`there is no alert ${alert}`);
-  const firing = {
-    alertname: alert,
-    eval_time: `${after}m`,
-    exp_alerts: [
-      {
-        exp_labels: { ...expected, ...rule.labels },
-        exp_annotations: Object.fromEntries(
-          Object.entries(rule.annotations).map(([key, text]) => [key, expand(text, expected, one.value)]),
-        ),
-      },
-    ],
-  };
+  const rule = ruleOf(rules, alert);
+  const firing = firingOf(rule, labels, one);
   const quiet = (minutes: number): AlertExpectation => ({
     alertname: alert,
     eval_time: `${minutes}m`,
@@ -72,6 +59,38 @@ export function unitTests(
   ];
 }
 
+/** promtool's test that a case fires although somebody else of whom the same rule judges is well. */
+export function notHiddenTest(rules: RuleFile, labels: Labels, others: Labels, one: AlertCase): UnitTest {
+  return {
+    name: `${one.alert} isn't hidden by others`,
+    interval: '1m',
+    input_series: [...series(one.fires, labels), ...series(one.silent[0]!, others)],
+    alert_rule_test: [firingOf(ruleOf(rules, one.alert), labels, one)],
+  };
+}
+
+function ruleOf(rules: RuleFile, alert: string): AlertingRule {
+  const rule = alertsOf(rules).find((candidate) => candidate.alert === alert);
+  if (!rule) throw new Error(`there is no alert ${alert}`);
+  return rule;
+}
+
+function firingOf(rule: AlertingRule, labels: Labels, one: AlertCase): AlertExpectation {
+  const expected = one.labels ?? labels;
+  return {
+    alertname: one.alert,
+    eval_time: `${one.after}m`,
+    exp_alerts: [
+      {
+        exp_labels: { ...expected, ...rule.labels },
+        exp_annotations: Object.fromEntries(
+          Object.entries(rule.annotations).map(([key, text]) => [key, expand(text, expected, one.value)]),
+        ),
+      },
+    ],
+  };
+}
+
 export function alertsOf(rules: RuleFile): AlertingRule[] {
   return rules.groups
     .flatMap((group): readonly (RecordingRule | AlertingRule)[] => group.rules)
@@ -81,7 +100,10 @@ export function alertsOf(rules: RuleFile): AlertingRule[] {
 function series(world: SeriesByName, labels: Labels): Series[] {
   return Object.entries(world).map(([metric, values]) => {
     const [, name = metric, own = ''] = /^([^{]+)(?:\{(.*)\})?$/.exec(metric) ?? [];
-    const pairs = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+    // What a series says of itself goes before what is said of its target, as with honorLabels.
+    const pairs = Object.entries(labels)
+      .filter(([key]) => !`,${own}`.includes(`,${key}=`))
+      .map(([key, value]) => `${key}="${value}"`);
     return { series: `${name}{${[...pairs, ...(own === '' ? [] : [own])].join(',')}}`, values };
   });
 }

@@ -8,7 +8,7 @@ import type { Fleet } from '../../operator/specs/fleet.ts';
 import { prometheusRule } from '../../operator/specs/prometheus-rule.ts';
 import { RUNBOOKS } from '../../operator/specs/runbook.ts';
 import { type AlertCase, alertsOf, unitTests } from './alert-case.ts';
-import { OPERATOR_RULES } from './operator-rules.ts';
+import { OPERATOR_RULES, operatorRules } from './operator-rules.ts';
 import { checkRules, type RuleFile, testRules } from './promtool.ts';
 
 const FLEET = { namespace: 'wavry', wavry_dev_fleet: 'games' };
@@ -200,10 +200,27 @@ suite('the alerts of a fleet', () => {
     await testRules(scaled, unitTests(scaled, RELAY, OTHERS, one));
   });
 
+  test('relays that aren’t scraped by the operator’s wish aren’t missed, but told of where somebody else does', async () => {
+    const unscraped = rulesOf({ monitoring: { serviceMonitor: false } });
+    const down = CASES.find(({ alert }) => alert === 'WavryRelayFleetDown')!;
+    const one: AlertCase = { ...down, silent: [...down.silent, { up: '_x60' }], absence: false };
+    await testRules(unscraped, unitTests(unscraped, RELAY, OTHERS, one));
+  });
+
   test('a fleet of no relays isn’t missed', () => {
     const names = alertsOf(rulesOf({ replicas: 0 })).map(({ alert }) => alert);
     assert.ok(!names.includes('WavryRelayFleetDown'));
   });
+});
+
+test('alerts link to the runbooks that the operator and its chart are told of', async () => {
+  const runbooks = 'https://wiki.example.com/relays';
+  const all = [
+    ...alertingRules({ ...fleetOf({}), runbooks }),
+    ...alertsOf(await operatorRules(`--set=monitoring.runbookUrl=${runbooks}`)),
+  ];
+  for (const { alert, annotations } of all)
+    assert.equal(annotations.runbook_url, `${runbooks}#${alert.toLowerCase()}`);
 });
 
 test('every alert has a runbook, and every runbook an alert', () => {
@@ -212,7 +229,7 @@ test('every alert has a runbook, and every runbook an alert', () => {
   const all = [...alertingRules(fleetOf({})), ...alertsOf(OPERATOR_RULES)];
   assert.deepEqual(new Set(headings), new Set(all.map(({ alert }) => alert)));
   for (const { alert, annotations } of all) {
-    // GitHub makes the anchor of a heading by lower case.
+    // The chart's default is the operator's. GitHub makes the anchor of a heading by lower case.
     assert.equal(annotations.runbook_url, `${RUNBOOKS}#${alert.toLowerCase()}`);
     assert.ok(headings.some((heading) => annotations.runbook_url === `${RUNBOOKS}#${heading.toLowerCase()}`));
     assert.match(annotations.summary, /^\S.*\.$/);
@@ -230,5 +247,6 @@ function fleetOf(spec: Record<string, unknown>): Fleet {
     uid: '00000000-0000-0000-0000-00000000000f',
     spec: specType.parse({ master: { url: 'https://master.example.com' }, ...spec }),
     defaultImage: 'ghcr.io/wavry/wavry-relay:0.1.0',
+    runbooks: RUNBOOKS,
   };
 }

@@ -23,6 +23,7 @@ const fleet: Fleet = {
     autoscaling: { maxReplicas: 8 },
   }),
   defaultImage: '',
+  runbooks: '',
 };
 
 test('rules and dashboard ask for metrics that relay and operator have, and for rules that are recorded', () => {

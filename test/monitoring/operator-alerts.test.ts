@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 
-import { type AlertCase, alertsOf, unitTests } from './alert-case.ts';
-import { OPERATOR_RULES } from './operator-rules.ts';
-import { checkRules, testRules } from './promtool.ts';
+import { type AlertCase, alertsOf, notHiddenTest, unitTests } from './alert-case.ts';
+import { OPERATOR_RULES, operatorRules } from './operator-rules.ts';
+import { checkRules, type RuleFile, testRules } from './promtool.ts';
 
-const OPERATOR = { job: 'wavry-relay-operator' };
+const JOB = { job: 'wavry-relay-operator', namespace: 'wavry-system' };
+const OPERATOR = { ...JOB, instance: '10.0.0.1:8080' };
+/** That of another release, which looks after other namespaces. */
+const OTHERS = { ...JOB, namespace: 'lab-system', instance: '10.0.0.2:8080' };
 const FLEET = { namespace: 'wavry', fleet: 'games' };
 
 const LEADS = 'leader_election_master_status{name="wavry-relay-operator"}';
@@ -24,25 +27,31 @@ const CASES: readonly AlertCase[] = [
     fires: { up: '0x60' },
     silent: [{ [LEADS]: '1x60' }, { [LEADS]: '_x3 0x60' }],
     after: 6,
-    labels: { name: 'wavry-relay-operator' },
+    labels: { name: 'wavry-relay-operator', namespace: 'wavry-system' },
   },
   {
     alert: 'WavryOperatorNoLeader',
     fires: { [LEADS]: '0x60' },
     silent: [{ [LEADS]: '1x60' }, { [LEADS]: '0 1x60' }],
     after: 3,
+    labels: JOB,
   },
   {
     alert: 'WavryOperatorNotReconciling',
-    fires: { [DONE]: '7x60', [FLEETS]: '2x60' },
-    silent: [{ [DONE]: '0+2x60', [FLEETS]: '2x60' }, { [DONE]: '7x60' }],
+    fires: { [LEADS]: '1x60', [DONE]: '7x60', [FLEETS]: '2x60' },
+    silent: [
+      { [LEADS]: '1x60', [DONE]: '0+2x60', [FLEETS]: '2x60' },
+      { [LEADS]: '1x60', [DONE]: '7x60' },
+    ],
     after: 11,
+    labels: JOB,
   },
   {
     alert: 'WavryOperatorHangs',
     fires: { [RUNNING]: '0+60x60' },
     silent: [{ [RUNNING]: '200x60' }],
     after: 10,
+    labels: JOB,
     value: '10m 0s',
   },
   {
@@ -53,6 +62,7 @@ const CASES: readonly AlertCase[] = [
       { [ERRORS]: '0x60', [DONE]: '0x60' },
     ],
     after: 20,
+    labels: JOB,
     value: '20%',
   },
   {
@@ -106,4 +116,19 @@ suite('the alerts of the operator', () => {
       await testRules(OPERATOR_RULES, unitTests(OPERATOR_RULES, OPERATOR, undefined, one));
     });
   }
+
+  for (const one of CASES.filter(({ alert }) => alert.startsWith('WavryOperator'))) {
+    test(`${one.alert} fires although the operator of another release is well`, async () => {
+      await testRules(OPERATOR_RULES, [notHiddenTest(OPERATOR_RULES, OPERATOR, OTHERS, one)]);
+    });
+  }
+
+  test('an operator that isn’t scraped by the chart’s doing isn’t missed', async () => {
+    const names = (rules: RuleFile): string[] => alertsOf(rules).map(({ alert }) => alert);
+    const unscraped = await operatorRules();
+    assert.deepEqual(
+      names(unscraped),
+      names(OPERATOR_RULES).filter((name) => name !== 'WavryOperatorDown'),
+    );
+  });
 });

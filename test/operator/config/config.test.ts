@@ -12,6 +12,7 @@ const DEFAULTS: Config = {
   context: undefined,
   namespaces: [],
   relayImage: 'ghcr.io/wavry/wavry-relay:0.1.0',
+  runbooks: 'https://github.com/wavry/wavry-relay/blob/main/docs/runbooks.md',
   listen: { host: '::', port: 8080 },
   metricsApi: undefined,
   leaderElect: true,
@@ -44,6 +45,10 @@ const FLAGS: Readonly<Record<string, readonly [value: string, part: Partial<Conf
   'relay-image': [
     ['localhost:5000/relay@sha256:0a', { relayImage: 'localhost:5000/relay@sha256:0a' }],
     ['relay', { relayImage: 'relay' }],
+  ],
+  'runbook-url': [
+    ['https://wiki.example.com/x?page=2', { runbooks: 'https://wiki.example.com/x?page=2' }],
+    ['http://wiki', { runbooks: 'http://wiki' }],
   ],
   listen: [
     ['[::1]:0', { listen: { host: '::1', port: 0 } }],
@@ -202,6 +207,11 @@ suite('what is refused, in one line that names the flag or the variable', () => 
     ['listen', 'a:65536', '"a:65536" is not host:port, such as [::]:8080'],
     ['listen', '::1:80', '"::1:80" is not host:port, such as [::]:8080'],
     ['metrics-api-listen', 'x', '"x" is not host:port, such as [::]:8080'],
+    [
+      'runbook-url',
+      'https://a.example/b#c',
+      '"https://a.example/b#c" is not the URL of a page, such as https://example.com/runbooks',
+    ],
     ['metrics-api-service', 'a/b', '"a/b" is not the name of an object'],
     ['leader-elect', 'maybe', '"maybe" is neither true nor false'],
     ['lease-duration', '0', '"0" is not a number from 1 to 3600'],
@@ -226,7 +236,7 @@ suite('what is refused, in one line that names the flag or the variable', () => 
   });
 
   test('an empty flag where something has to be', () => {
-    for (const flag of ['relay-image', 'listen', 'workers', 'leader-elect', 'log-level'])
+    for (const flag of ['relay-image', 'runbook-url', 'listen', 'workers', 'leader-elect', 'log-level'])
       assert.match(refusal([`--${flag}=`]), new RegExp(`^--${flag}: "" is `));
   });
 

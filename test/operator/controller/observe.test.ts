@@ -53,7 +53,10 @@ function view(...objects: readonly KubeObject[]): ClusterView {
 
 function fleet(spec: object = {}): ObservedFleet {
   const whole = specType.parse({ master: { url: 'https://master.example.com' }, ...spec });
-  return observeFleet(object('games', { metadata: { uid: FLEET_UID } }), whole, 'relay:1');
+  return observeFleet(object('games', { metadata: { uid: FLEET_UID } }), whole, {
+    defaultImage: 'relay:1',
+    runbooks: '',
+  });
 }
 
 function world(objects: readonly KubeObject[], of: ObservedFleet = fleet(), more: object = {}): World {
@@ -88,12 +91,13 @@ suite('what is seen of a fleet', () => {
         status: { replicas: 2 },
       }),
       fleet().spec,
-      'relay:1',
+      { defaultImage: 'relay:1', runbooks: 'https://example.com/runbooks' },
     );
     assert.deepEqual(
-      [seen.namespace, seen.generation, seen.deleting, seen.createdMs, seen.status, seen.defaultImage],
-      ['games', 3, true, Date.UTC(2026, 0, 1), { replicas: 2 }, 'relay:1'],
+      [seen.namespace, seen.generation, seen.deleting, seen.createdMs, seen.status],
+      ['games', 3, true, Date.UTC(2026, 0, 1), { replicas: 2 }],
     );
+    assert.deepEqual([seen.defaultImage, seen.runbooks], ['relay:1', 'https://example.com/runbooks']);
   });
 
   test('relays are the Deployments that it controls, whatever labels others write', () => {

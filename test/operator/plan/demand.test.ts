@@ -67,6 +67,7 @@ function worldOf(cases: readonly Case[], change: Partial<DemandWorld> = {}): Dem
       uid: 'fleet',
       spec: specType.parse({ master: { url: 'https://master.example.com' }, size: 'Medium', replicas: 2 }),
       defaultImage: 'relay:1',
+      runbooks: '',
       generation: 1,
       createdMs: 0,
       deleting: false,

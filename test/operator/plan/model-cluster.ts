@@ -101,6 +101,7 @@ export class ModelCluster {
         uid: 'fleet-uid',
         spec: this.spec,
         defaultImage: 'relay:1',
+        runbooks: '',
         generation: 1,
         createdMs: 0,
         deleting: false,

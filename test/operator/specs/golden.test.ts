@@ -18,6 +18,7 @@ import { networkPolicy } from '../../../operator/specs/network-policy.ts';
 import { podDisruptionBudget } from '../../../operator/specs/pod-disruption-budget.ts';
 import { prometheusRule } from '../../../operator/specs/prometheus-rule.ts';
 import { revisionOf } from '../../../operator/specs/revision.ts';
+import { RUNBOOKS } from '../../../operator/specs/runbook.ts';
 import { serviceAccount } from '../../../operator/specs/service-account.ts';
 import { serviceMonitor } from '../../../operator/specs/service-monitor.ts';
 
@@ -198,5 +199,6 @@ function fleetOf(spec: Record<string, unknown>): Fleet {
     uid: '00000000-0000-0000-0000-00000000000f',
     spec: specType.parse(spec),
     defaultImage: 'ghcr.io/wavry/wavry-relay:0.1.0',
+    runbooks: RUNBOOKS,
   };
 }
