@@ -41,6 +41,9 @@ const STATES: readonly RelayStatus['state'][] = [
   'Failed',
 ];
 
+/** Those that rules go by. All together have no bound: pods and autoscalers of others bring words of their own. */
+const REASONS: ReadonlySet<string> = new Set(['Unschedulable']);
+
 export function operatorMetrics(sources: MetricSources): OperatorMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -170,9 +173,10 @@ function fleetGauges(sources: MetricSources, registry: Registry): void {
   fleetGauge(
     'wavry_operator_fleet_condition',
     'Conditions of a WavryRelay: 1 for the status that each has',
-    ['type', 'status'],
+    ['type', 'status', 'reason'],
     (set, labels, { conditions }) => {
-      for (const { type, status } of conditions ?? []) set({ ...labels, type, status }, 1);
+      for (const { type, status, reason } of conditions ?? [])
+        set({ ...labels, type, status, reason: REASONS.has(reason) ? reason : '' }, 1);
     },
   );
   fleetGauge(

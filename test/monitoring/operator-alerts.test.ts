@@ -18,8 +18,8 @@ const ERRORS = 'controller_runtime_reconcile_errors_total{controller="wavryrelay
 const FLEETS = 'wavry_operator_fleet_spec_replicas{namespace="wavry",fleet="games"}';
 const RUNNING = 'workqueue_longest_running_processor_seconds{name="wavryrelay"}';
 const SCALED = 'wavry_operator_fleet_autoscaling_bound{namespace="wavry",fleet="games",bound="max"}';
-const condition = (type: string, status: string): string =>
-  `wavry_operator_fleet_condition{namespace="wavry",fleet="games",type="${type}",status="${status}"}`;
+const condition = (type: string, status: string, reason = ''): string =>
+  `wavry_operator_fleet_condition{namespace="wavry",fleet="games",type="${type}",status="${status}",reason="${reason}"}`;
 
 const CASES: readonly AlertCase[] = [
   {
@@ -72,8 +72,22 @@ const CASES: readonly AlertCase[] = [
       { [SCALED]: '8x60', [FLEETS]: '2x60', [condition('Autoscaling', 'True')]: '1x60' },
       // Scaled to zero by hand, which turns autoscaling off.
       { [SCALED]: '8x60', [FLEETS]: '0x60', [condition('Autoscaling', 'False')]: '1x60' },
+      // It scales, and finds no nodes.
+      { [SCALED]: '8x60', [FLEETS]: '2x60', [condition('Autoscaling', 'False', 'Unschedulable')]: '1x60' },
       // A fleet that isn't to be scaled.
       { [condition('Autoscaling', 'False')]: '1x60' },
+    ],
+    after: 11,
+    labels: FLEET,
+  },
+  {
+    alert: 'WavryRelayUnschedulable',
+    fires: { [condition('Ready', 'False', 'Unschedulable')]: '1x60' },
+    silent: [
+      { [condition('Ready', 'False')]: '1x60' },
+      { [condition('Ready', 'True')]: '1x60' },
+      // Nodes came.
+      { [condition('Ready', 'False', 'Unschedulable')]: '1x8 stale' },
     ],
     after: 11,
     labels: FLEET,

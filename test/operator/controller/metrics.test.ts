@@ -49,6 +49,24 @@ suite('what the operator tells Prometheus of fleets', () => {
     ]);
   });
 
+  test('the status of each condition, and of all reasons only those that alerts go by', async () => {
+    const condition = { message: '', observedGeneration: 1, lastTransitionTime: '2026-01-01T00:00:00Z' };
+    const status = {
+      conditions: [
+        { ...condition, type: 'Ready' as const, status: 'False' as const, reason: 'Unschedulable' },
+        { ...condition, type: 'Autoscaling' as const, status: 'False' as const, reason: 'SomebodysOwnWord' },
+      ],
+    };
+    const lines = await scrape({ statuses: new Map([['wavry/games', status]]) });
+    assert.deepEqual(
+      lines.filter((line) => line.includes('condition')),
+      [
+        'wavry_operator_fleet_condition{namespace="wavry",fleet="games",type="Ready",status="False",reason="Unschedulable"} 1',
+        'wavry_operator_fleet_condition{namespace="wavry",fleet="games",type="Autoscaling",status="False",reason=""} 1',
+      ],
+    );
+  });
+
   test('since when relays drain, and only of those that do', async () => {
     const status = {
       relays: [
