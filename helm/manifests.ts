@@ -7,6 +7,7 @@ import { parseArgs, promisify } from 'node:util';
 import { parseAllDocuments, stringify } from 'yaml';
 
 import { BinaryUnavailableError, findBinaries } from '../local/cluster/binaries.ts';
+import { METRICS_API_SERVICES } from '../operator/plan/metrics-api.ts';
 
 const CHART = join(import.meta.dirname, 'wavry-relay-operator');
 const RELEASE = 'wavry-relay-operator';
@@ -15,8 +16,12 @@ const HELP = `Prints the operator's chart as plain objects, for "kubectl apply -
 Usage: npm run --silent manifests -- [flags] [-- flags of helm template, such as --set replicas=1]
 
   --namespace=NAME  Namespace of the operator (wavry-system); part of what is printed.
+  --api-services    With the two APIServices of custom.metrics.k8s.io, by which spec.autoscaling works: a cluster has one owner of
+                    them, and "kubectl apply" takes them over from somebody else.
   --output=FOLDER   Writes operator.yaml and a kustomization.yaml there instead: a base for kustomize.
 `;
+
+const LEFT_OUT = `left out: APIServices ${METRICS_API_SERVICES.join(' and ')}, without which spec.autoscaling has no effect; they may be somebody else's. Where "kubectl get apiservice ${METRICS_API_SERVICES.join(' ')}" finds none, add --api-services`;
 
 interface Manifest {
   readonly kind: string;
@@ -112,6 +117,7 @@ async function main(): Promise<number> {
       args: own,
       options: {
         namespace: { type: 'string', default: 'wavry-system' },
+        'api-services': { type: 'boolean', default: false },
         output: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -125,8 +131,12 @@ async function main(): Promise<number> {
         if (state === 'building' && seconds % 10 === 0) console.error(`building ${binary}: ${seconds} s`);
       },
     });
-    const helmArgs = end < 0 ? [] : process.argv.slice(end + 1);
-    const text = asYaml(await plainManifests(helm, values.namespace, helmArgs));
+    const helmArgs = [
+      `--set=customMetrics.apiServices=${values['api-services']}`,
+      ...(end < 0 ? [] : process.argv.slice(end + 1)),
+    ];
+    const manifests = await plainManifests(helm, values.namespace, helmArgs);
+    const text = asYaml(manifests);
     if (values.output === undefined) process.stdout.write(text);
     else {
       mkdirSync(values.output, { recursive: true });
@@ -134,6 +144,8 @@ async function main(): Promise<number> {
       writeFileSync(join(values.output, 'kustomization.yaml'), KUSTOMIZATION);
       console.error(`written: kubectl apply -k ${values.output}`);
     }
+    if (text.includes('--metrics-api-service=') && manifests.every(({ kind }) => kind !== 'APIService'))
+      console.error(LEFT_OUT);
     return 0;
   } catch (error) {
     if (error instanceof BinaryUnavailableError) console.error(error.message);

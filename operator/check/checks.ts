@@ -134,4 +134,4 @@ async function noMetrics({ client }: CheckOptions): Promise<string | undefined> 
 }
 
 const FOREIGN =
-  'a cluster has one owner of custom.metrics.k8s.io: remove another one and upgrade the chart, or set customMetrics.enabled=false and do without spec.autoscaling';
+  'a cluster has one owner of custom.metrics.k8s.io: remove another one and upgrade the chart, or set customMetrics.apiServices=false and do without spec.autoscaling';

@@ -45,7 +45,7 @@ export function judgeMetricsApi(
   if (found.length === 0) {
     return {
       state: 'absent',
-      message: `this cluster has no APIService ${missing.join(' or ')}: upgrade the operator's chart with customMetrics.enabled=true`,
+      message: `this cluster has no APIService ${missing.join(' or ')}: upgrade the operator's chart with customMetrics.apiServices=true or, without helm, apply what "npm run manifests -- --api-services" prints`,
     };
   }
   const dead = found.find((service) => !service.available);

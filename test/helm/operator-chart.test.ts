@@ -361,6 +361,17 @@ suite('the templates of the operator’s chart', () => {
       assert.equal(spec['insecureSkipTLSVerify'], undefined);
     }
     assert.deepEqual(ofKind(without, 'APIService'), []);
+    // All but what may be somebody else's; an older chart's values don't have this one.
+    const named = (list: readonly Manifest[]): string[] =>
+      list.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+    const bare = await render('--set=customMetrics.apiServices=false');
+    assert.deepEqual(
+      named(bare),
+      named(manifests).filter((name) => !name.startsWith('APIService/')),
+    );
+    const [check] = ofKind(bare, 'Pod');
+    assert.doesNotMatch(JSON.stringify(check), /--custom-metrics/);
+    assert.deepEqual(named(await render('--set=customMetrics.apiServices=null')), named(manifests));
     const known = new Set(without.flatMap(({ rules }) => rules ?? []).map((rule) => JSON.stringify(rule)));
     const added = manifests
       .flatMap(({ rules }) => rules ?? [])

@@ -27,6 +27,13 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Whether the APIServices of custom metrics are made where they are free. "--reuse-values" leaves out the value of a newer chart. */}}
+{{- define "wavry-relay-operator.makesApiServices" -}}
+{{- if and .Values.customMetrics.enabled (ne (toString .Values.customMetrics.apiServices) "false") -}}
+yes
+{{- end -}}
+{{- end -}}
+
 {{- /* Whether an APIService leads to this release's operator. */}}
 {{- define "wavry-relay-operator.isOurs" -}}
 {{- $service := (index . 1).spec.service | default dict -}}

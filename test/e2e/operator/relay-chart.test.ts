@@ -55,8 +55,12 @@ suite('an operator without helm, and one fleet a release with it', () => {
       );
       return deployment?.status?.availableReplicas === 1;
     });
-    await operator.apply(fleetOf('plain'));
+    await operator.apply(fleetOf('plain', { autoscaling: { maxReplicas: 2 } }));
     await operator.whenServing('plain');
+    await operator.whenCondition('plain', 'Autoscaling', {
+      status: 'False',
+      message: /"npm run manifests -- --api-services"/,
+    });
     await operator.deleteFleet('plain');
   });
 

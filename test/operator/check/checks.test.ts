@@ -142,7 +142,7 @@ suite('check', () => {
     await only({ [path]: 404 }, /^v1beta1\.custom\.metrics\.k8s\.io: says 404; a cluster has one owner/);
     await only(
       { [path]: { resources: [{ name: 'pods/rate' }] } },
-      /isn't this operator's; .*customMetrics\.enabled=false/,
+      /isn't this operator's; .*customMetrics\.apiServices=false/,
     );
     await only(
       { [path]: 503 },

@@ -42,7 +42,9 @@ test('one of somebody else’s is enough: its owner is named, with what to do', 
 });
 
 test('none at all, or one that the API server can’t reach', () => {
-  assert.equal(judgeMetricsApi([], OURS).state, 'absent');
+  const absent = judgeMetricsApi([], OURS);
+  assert.equal(absent.state, 'absent');
+  assert.match(absent.message, /customMetrics\.apiServices=true or, .*"npm run manifests -- --api-services"/);
   const dead = judgeMetricsApi(both({ available: false, problem: 'no endpoints' }), OURS);
   assert.equal(dead.state, 'unavailable');
   assert.match(dead.message, /no endpoints/);
