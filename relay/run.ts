@@ -39,7 +39,10 @@ export async function main(): Promise<number> {
 
   let commandLine: CommandLine;
   try {
-    commandLine = parseCommandLine(process.argv.slice(2), process.env, { workers: defaultWorkers() });
+    commandLine = parseCommandLine(process.argv.slice(2), process.env, {
+      workers: defaultWorkers(),
+      memoryMib: Math.floor(process.constrainedMemory() / 2 ** 20),
+    });
   } catch (error) {
     if (error instanceof ConfigError) return complain(error.message, EXIT_USAGE);
     throw error;

@@ -96,7 +96,7 @@ function startedRelay(pod: PodSpec, podIp: string = POD_IP): { config: Config; w
   const args = container.args.map((argument) =>
     argument.replaceAll(/\$\(([A-Za-z0-9_]+)\)/g, (reference, name: string) => env[name] ?? reference),
   );
-  const commandLine = parseCommandLine(args, env, { workers: 3 });
+  const commandLine = parseCommandLine(args, env, { workers: 3, memoryMib: 0 });
   assert.ok(commandLine.kind === 'run');
   return commandLine;
 }
@@ -126,7 +126,7 @@ for (const type of EXPOSURES) {
 
 test('what the spec leaves out is the same on both sides: the relay keeps its own defaults', () => {
   const { config } = startedRelay(podOf(fleetOf({ master: MASTER })));
-  const bare = parseCommandLine(['--listen=127.0.0.1:1'], {}, { workers: 3 });
+  const bare = parseCommandLine(['--listen=127.0.0.1:1'], {}, { workers: 3, memoryMib: 0 });
   assert.ok(bare.kind === 'run');
   const alone = bare.config;
   for (const key of [

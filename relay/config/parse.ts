@@ -5,6 +5,7 @@ import { refuseContradictions, secureDevelopment } from './contradictions.ts';
 import type { Environment } from './environment.ts';
 import { misspelledVariables, readVariable } from './environment.ts';
 import { helpText } from './help.ts';
+import { refuseTooLittleMemory } from './least-memory.ts';
 import { logFilterLevel } from './log-filter.ts';
 import type { Option, OptionKey } from './options.ts';
 import { OPTION_ROWS, OPTIONS } from './options.ts';
@@ -17,6 +18,8 @@ import { VERSION } from './version.ts';
 export interface Machine {
   /** Workers that its granted cores can feed (relay/datapath/default-workers.ts). */
   readonly workers: number;
+  /** Memory that the process's cgroup may use; 0 when that has no limit. */
+  readonly memoryMib: number;
 }
 
 export type CommandLine =
@@ -32,7 +35,9 @@ export function parseCommandLine(argv: readonly string[], env: Environment, mach
   const warnings = misspelledVariables(env);
   const settings = settle(given.values, env, warnings);
   refuseContradictions(settings);
-  return { kind: 'run', config: toConfig(secureDevelopment(settings, warnings), machine), warnings };
+  const config = toConfig(secureDevelopment(settings, warnings), machine);
+  refuseTooLittleMemory(config.workers, env, machine.memoryMib);
+  return { kind: 'run', config, warnings };
 }
 
 function settle(

@@ -127,7 +127,7 @@ function environment(): fc.Arbitrary<Record<string, string>> {
 function checkCommandLine(args: readonly string[], env: Record<string, string>): void {
   let result: ReturnType<typeof parseCommandLine>;
   try {
-    result = parseCommandLine(args, env, { workers: WORKERS });
+    result = parseCommandLine(args, env, { workers: WORKERS, memoryMib: 0 });
   } catch (error) {
     assert.ok(error instanceof ConfigError, `${String(error)} ${(error as Error).stack}`);
     assertPresentable(error.message);

@@ -231,6 +231,18 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
       assert.match(lines[0]!, /^wavry-relay\S*: the container's memory limit is 64 MiB .* raise it/);
     });
 
+  test('the relay refuses more workers than fit into its memory, in one line', async (context) => {
+    const { lines, code } = await outcome(context, built.images.relay, {
+      options: [...HARDENED, ...LOOPBACK, '--memory=140m'],
+      args: ['--workers=4'],
+    });
+    assert.deepEqual([lines.length, code], [1, 64], lines.join('\n'));
+    assert.match(
+      lines[0]!,
+      /^wavry-relay: .* limit is 140 MiB and 4 workers need at least 194 MiB: raise it/,
+    );
+  });
+
   test('the image says what it is', async () => {
     for (const [program, image] of Object.entries(built.images)) {
       const { User, Entrypoint, Labels } = await imageConfig(image);

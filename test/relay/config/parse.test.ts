@@ -7,9 +7,9 @@ import { ConfigError } from '../../../relay/config/config-error.ts';
 import type { Config } from '../../../relay/config/config.ts';
 import type { Environment } from '../../../relay/config/environment.ts';
 import { OPTION_ROWS } from '../../../relay/config/options.ts';
-import { parseCommandLine } from '../../../relay/config/parse.ts';
+import { type CommandLine, parseCommandLine } from '../../../relay/config/parse.ts';
 
-const MACHINE = { workers: 3 };
+const MACHINE = { workers: 3, memoryMib: 0 };
 const LOOPBACK = { WAVRY_RELAY_LISTEN: '127.0.0.1:4000' };
 const KEY = 'D75A980182B10AB7D54BFED3C964073A0EE172F3DAA62325AF021A68F707511A';
 
@@ -32,6 +32,29 @@ function refusal(argv: readonly string[], env: Environment = LOOPBACK): string {
   }
   return assert.fail(`${argv.join(' ')} was accepted`);
 }
+
+test('more workers than fit into the container’s memory are refused, those that auto would start too', () => {
+  const image = { ...LOOPBACK, WAVRY_LEAST_MEMORY_MIB: '128' };
+  const start = (memoryMib: number, env: Environment, ...argv: readonly string[]): CommandLine =>
+    parseCommandLine(argv, env, { workers: 4, memoryMib });
+  assert.throws(
+    () => start(193, image),
+    new ConfigError(
+      "the container's memory limit is 193 MiB and 4 workers need at least 194 MiB: raise it (docker run --memory, or resources.limits.memory of the pod), or have fewer (--workers)",
+    ),
+  );
+  assert.throws(() => start(149, image, '--workers=2'), ConfigError);
+  for (const outcome of [
+    start(194, image),
+    start(150, image, '--workers=2'),
+    start(128, image, '--workers=1'),
+    start(128, image, '--datapath=dgram'),
+    start(0, image),
+    start(64, LOOPBACK),
+    start(64, { ...LOOPBACK, WAVRY_LEAST_MEMORY_MIB: '0' }),
+  ])
+    assert.equal(outcome.kind, 'run');
+});
 
 /** For each option: its default, and what a flag and a variable make of it. */
 const EXAMPLES: Readonly<

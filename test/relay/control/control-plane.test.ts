@@ -20,7 +20,11 @@ import { VirtualClock } from './virtual-clock.ts';
 import { waitUntil } from './wait-until.ts';
 
 function configOf(...flags: string[]): Config {
-  const commandLine = parseCommandLine(['--listen', '127.0.0.1:4000', ...flags], {}, { workers: 1 });
+  const commandLine = parseCommandLine(
+    ['--listen', '127.0.0.1:4000', ...flags],
+    {},
+    { workers: 1, memoryMib: 0 },
+  );
   assert.ok(commandLine.kind === 'run');
   return commandLine.config;
 }

@@ -19,7 +19,7 @@ export const KEYS: KeyRingState = newKeyRing([keyOf(ALPHA)]);
 /** A relay's configuration for a test: nothing of a packet's rate is limited unless the test says so. */
 export function configOf(changes: Partial<Config> = {}): Config {
   const flags = ['--listen', '127.0.0.1:4000', '--master-public-key', ALPHA.hex];
-  const line = parseCommandLine(flags, {}, { workers: 1 });
+  const line = parseCommandLine(flags, {}, { workers: 1, memoryMib: 0 });
   if (line.kind !== 'run') throw new Error(line.text);
   return {
     ...line.config,
