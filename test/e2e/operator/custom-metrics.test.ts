@@ -341,7 +341,7 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
     assert.equal((await apiService(name))?.metadata.annotations?.['helm.sh/resource-policy'], undefined);
   });
 
-  test('one that somebody has taken over outlives helm uninstall', async () => {
+  test('one that somebody has taken over outlives the value that makes none, and helm uninstall', async () => {
     const name = METRICS_API_SERVICES[0]!;
     await patchService(name, { service: FOREIGN_SERVICE, caBundle: null, insecureSkipTLSVerify: true });
     await operator.helm(
@@ -350,6 +350,7 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
       CHART,
       `--namespace=${OPERATOR_NAMESPACE}`,
       '--reset-then-reuse-values',
+      '--set=customMetrics.apiServices=false',
       '--wait',
       '--timeout=90s',
     );
