@@ -7,6 +7,7 @@ import { parse, stringify } from 'yaml';
 import { KIND } from '../operator/api/meta.ts';
 import { readSpec } from '../operator/api/read-spec.ts';
 import { ruleGroups } from '../operator/specs/prometheus-rule.ts';
+import { RUNBOOKS } from '../operator/specs/runbook.ts';
 
 const HELP = `Prints the alerts and recording rules of a fleet as a rule file of Prometheus, for where no Prometheus Operator is.
 
@@ -48,7 +49,7 @@ export function ruleFileOf(fleet: string): string {
 }
 
 function fileOf(namespace: string, name: string, spec: Parameters<typeof ruleGroups>[0]['spec']): string {
-  const groups = ruleGroups({ name, namespace, uid: '', spec, defaultImage: '' });
+  const groups = ruleGroups({ name, namespace, uid: '', spec, defaultImage: '', runbooks: RUNBOOKS });
   return stringify({ groups }, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 

@@ -1,14 +1,7 @@
 import { Label } from '../api/meta.ts';
 import type { Fleet } from './fleet.ts';
 import { fleetObjectName } from './names.ts';
-import {
-  type AppliedObject,
-  fleetLabels,
-  heldBy,
-  MANAGED_BY,
-  ownedBy,
-  type PodIdentity,
-} from './object.ts';
+import { type AppliedObject, fleetLabels, heldBy, MANAGED_BY, ownedBy, type PodIdentity } from './object.ts';
 
 /** A policy is sent to every node, and a fleet may have a thousand relays: so many outlast the rest well enough. */
 const MOST_HOLDERS = 100;

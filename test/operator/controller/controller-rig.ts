@@ -71,7 +71,7 @@ export class ControllerRig {
       crd: new ServedCrd({ client, after: () => onChange, onProblem, onMended: onProblem }),
       metricsApi: () => ({ state: 'ours', message: '' }),
       fieldManager: 'test',
-      defaultImage: 'relay:test',
+      defaults: { defaultImage: 'relay:test', runbooks: '' },
       maxConcurrentRollouts: 1,
       wallMs,
       again: (_, atMs) => rig.again.push(atMs),

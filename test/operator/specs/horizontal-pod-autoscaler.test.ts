@@ -17,7 +17,14 @@ for (const [maxSessions, written, sessions] of [
       limits: { maxSessions },
       autoscaling: { maxReplicas: 2 },
     });
-    const fleet = { name: 'fleet', namespace: 'games', uid: 'uid', spec, defaultImage: 'relay:1' };
+    const fleet = {
+      name: 'fleet',
+      namespace: 'games',
+      uid: 'uid',
+      spec,
+      defaultImage: 'relay:1',
+      runbooks: '',
+    };
     assert.ok(JSON.stringify(horizontalPodAutoscaler(fleet)).includes(`"averageValue":${written}`));
     assert.equal(hpaSpecOf(spec).metrics[0]!.target, sessions);
   });
