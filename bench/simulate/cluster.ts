@@ -1,5 +1,6 @@
 import { Annotation, type DrainReason, Label } from '../../operator/api/meta.ts';
 import type { ObservedPod, ObservedRelay, Poll } from '../../operator/plan/world.ts';
+import { readExposureRecord } from '../../operator/specs/exposure-record.ts';
 import type { AppliedObject } from '../../operator/specs/object.ts';
 import { Nodes } from './nodes.ts';
 import type { Random } from './random.ts';
@@ -93,6 +94,7 @@ export class Cluster {
         uid: `deployment-${this.#next}`,
         revision: labels![Label.revision]!,
         port: container.ports.find((port) => port.name === 'relay')!.containerPort,
+        exposure: readExposureRecord(deployment.metadata.annotations?.[Annotation.exposure]),
         createdMs: clock.nowMs,
         deleting: false,
         drainingSinceMs: undefined,

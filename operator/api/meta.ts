@@ -25,6 +25,8 @@ export const Annotation = {
   drainRequested: 'wavry.dev/drain-requested',
   /** On a relay's Deployment: its spec as the operator made it, to put back what somebody else changes. */
   appliedSpec: 'wavry.dev/applied-spec',
+  /** On a relay's Deployment: the exposure that it was made for, which it keeps whatever the spec asks of later ones. */
+  exposure: 'wavry.dev/exposure',
   /** On a relay's pod, a file in its control directory: `true` or `false`. */
   draining: 'wavry.dev/draining',
   /** On a relay's pod, a file in its control directory: one `ip:port` a line. */

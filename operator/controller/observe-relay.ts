@@ -1,21 +1,24 @@
+import { type RelayExposure, takesHostPort } from '../api/exposure.ts';
 import { Annotation, type DrainReason, Label } from '../api/meta.ts';
 import { isKept, ownsMore } from '../kube/difference.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { ObservedRelay } from '../plan/world.ts';
 import { DATA_PORT } from '../specs/deployment.ts';
-import { type PodBody, portOf } from './observe-pod.ts';
+import { readExposureRecord } from '../specs/exposure-record.ts';
+import { hostPortOf, type PodBody, portOf } from './observe-pod.ts';
 
 /** A relay's Deployment. What others wrote on it is untrusted. */
 export function observeRelay(object: KubeObject, fieldManager: string): ObservedRelay {
   const { metadata } = object;
-  const spec = object['spec'] as { template?: { spec?: PodBody['spec'] } } | undefined;
+  const template = (object['spec'] as { template?: { spec?: PodBody['spec'] } } | undefined)?.template?.spec;
   const applied = appliedSpec(metadata.annotations?.[Annotation.appliedSpec]);
   const foreign = applied === undefined ? [] : foreignManagers(object, applied, fieldManager);
   return {
     name: metadata.name,
     uid: metadata.uid,
     revision: metadata.labels?.[Label.revision] ?? '',
-    port: portOf(spec?.template?.spec, 'relay')?.containerPort ?? DATA_PORT,
+    port: portOf(template, 'relay')?.containerPort ?? DATA_PORT,
+    exposure: exposureOf(template, readExposureRecord(metadata.annotations?.[Annotation.exposure])),
     createdMs: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
     drainingSinceMs: timeMs(metadata.annotations?.[Annotation.drainingSince]),
@@ -26,6 +29,16 @@ export function observeRelay(object: KubeObject, fieldManager: string): Observed
     appliedSpec: foreign.length > 0 ? applied : undefined,
     replicaFailure: conditionMessage(object, 'ReplicaFailure'),
   };
+}
+
+/** What is written down, as far as the template bears it out: a port of the node is there or it isn't. */
+function exposureOf(
+  template: PodBody['spec'],
+  written: RelayExposure | undefined,
+): RelayExposure | undefined {
+  const onHost = hostPortOf(template) !== undefined;
+  if (written && takesHostPort(written.type) === onHost) return written;
+  return onHost ? { type: template?.hostNetwork === true ? 'HostNetwork' : 'HostPort' } : undefined;
 }
 
 /** RFC 3339, as the status that repeats it has to be: a Date also has years of six digits, which the API server refuses. */

@@ -1,3 +1,4 @@
+import { takesHostPort } from '../api/exposure.ts';
 import type { WavryRelaySpec } from '../api/spec.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { KubeObject } from '../kube/object.ts';
@@ -55,7 +56,7 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
     pollsComplete: around.pollsComplete,
     metricsApi: around.metricsApi,
     endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolve),
-    portsElsewhere: takesNodePorts(fleet) ? portsElsewhere(view, fleet.uid) : new Map(),
+    portsElsewhere: takesHostPort(fleet.spec.exposure.type) ? portsElsewhere(view, fleet.uid) : new Map(),
     master: around.master,
     owned: new Map([...ownership(view, key, fleet.uid), ...around.foreign]),
     unknownKinds: view.missingKinds,
@@ -136,7 +137,11 @@ function observeNode(object: KubeObject): ObservedNode {
 }
 
 interface ServiceBody {
-  readonly spec?: { readonly ports?: readonly { readonly nodePort?: number }[] };
+  readonly spec?: {
+    readonly type?: string;
+    readonly loadBalancerClass?: string;
+    readonly ports?: readonly { readonly nodePort?: number }[];
+  };
   readonly status?: {
     readonly loadBalancer?: {
       readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[];
@@ -159,6 +164,8 @@ function endpointServices(
     const numeric = [...addresses, ...hostnames.flatMap((name) => resolve(name))];
     found.set(pod.uid, {
       name: object.metadata.name,
+      type: spec?.type,
+      loadBalancerClass: spec?.loadBalancerClass,
       nodePort: spec?.ports?.[0]?.nodePort,
       addresses: numeric,
       hostnames,
@@ -169,11 +176,6 @@ function endpointServices(
     });
   }
   return found;
-}
-
-/** Only these ask which ports others have; looking through all Deployments takes its time. */
-function takesNodePorts({ spec }: ObservedFleet): boolean {
-  return spec.exposure.type === 'HostPort' || spec.exposure.type === 'HostNetwork';
 }
 
 /** Host ports of the relays of all other fleets. */

@@ -1,3 +1,4 @@
+import { takesHostPort } from '../api/exposure.ts';
 import { DATA_PORT } from '../specs/deployment.ts';
 import type { RelayView } from './relay-view.ts';
 import type { ObservedNode, World } from './world.ts';
@@ -12,11 +13,10 @@ export type EndpointDecision =
 
 /** Endpoints of a relay's pod, IPv4 first: Master compares the text before the first colon (wire reference 4). */
 export function endpointOf(world: World, view: RelayView): EndpointDecision {
-  const { pod, relay } = view;
+  const { pod, relay, exposure } = view;
   if (!pod) return pending(`${relay.name} has no pod yet`);
-  const { exposure } = world.fleet.spec;
 
-  if (exposure.type === 'HostPort' || exposure.type === 'HostNetwork') return onNode(world, view, relay.port);
+  if (takesHostPort(exposure.type)) return onNode(world, view, relay.port);
   if (exposure.type === 'PodIP') {
     return pod.podIP === undefined
       ? pending(`pod ${pod.name} has no address yet`)
@@ -42,7 +42,7 @@ function onNode(world: World, view: RelayView, port: number): EndpointDecision {
   const name = view.pod?.node;
   const node = name === undefined ? undefined : world.nodes.get(name);
   if (name === undefined || !node) return pending(`pod ${view.pod?.name ?? ''} has no node yet`);
-  const type = world.fleet.spec.exposure.addressType ?? 'ExternalIP';
+  const type = view.exposure.addressType ?? 'ExternalIP';
   const listed = addressesOf(node, type);
   // Relays listen on 0.0.0.0 (specs/deployment.ts), and host ports and node ports translate within one family.
   const addresses = listed.filter((address) => !address.includes(':'));

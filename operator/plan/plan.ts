@@ -1,4 +1,5 @@
 import { durationSeconds } from '../api/duration.ts';
+import { takesHostPort } from '../api/exposure.ts';
 import { DATA_PORT, relayDeployment } from '../specs/deployment.ts';
 import { endpointService, endpointServiceName } from '../specs/endpoint-service.ts';
 import { masterKeys } from '../specs/master-keys.ts';
@@ -38,6 +39,7 @@ import { decideSize } from './fleet-size.ts';
 import { withoutForeign } from './foreign.ts';
 import { MONITORING } from './monitoring.ts';
 import { allocatePorts } from './ports.ts';
+import { exposurePatch } from './relay-exposure.ts';
 import type { Trouble } from './relay-status.ts';
 import {
   hasEnded,
@@ -104,17 +106,17 @@ export function plan(world: World): Plan {
         drains ? drainReasonOf(view, target) : undefined,
       );
       if (wish) relayPatches.push(wish);
+      const record = exposurePatch(view.relay, view.exposure);
+      if (record) relayPatches.push(record);
       if (draining) looks.push(drainDeadlineMs(world, sinceMs));
       const patch = podPatch(view, draining, endpoint);
       if (patch) podPatches.push(patch);
     }
     master.push(...masterCalls(world, view, draining, drains || returns));
     if (view.pod) {
-      const service = endpointService(fleet, view.pod);
-      // Type and class belong to the revision: what is there of an older one stays as it was made.
-      const stays =
-        view.relay.revision !== target && world.owned.get(`Service/${service?.metadata.name}`)?.ours === true;
-      if (service && !stays) apply.push(service);
+      const live = world.endpointServices.get(view.pod.uid);
+      const service = endpointService(fleet, view.exposure, view.pod, live);
+      if (service) apply.push(service);
     }
     if (drains && !over) events.push(drainStarted(view, drainReasonOf(view, target), choice));
     if (returns) events.push(drainTakenBack(view));
@@ -230,8 +232,9 @@ function newRelays(world: World, count: number, target: string, faults: Trouble[
       .filter((name) => name.startsWith(`${fleet.name}-${target}-`))
       .map((name) => relayOrdinal(fleet.name, name)),
   );
-  const onHost = fleet.spec.exposure.type === 'HostPort' || fleet.spec.exposure.type === 'HostNetwork';
-  const ports = onHost ? allocatePorts(world, count) : Array<number>(count).fill(DATA_PORT);
+  const ports = takesHostPort(fleet.spec.exposure.type)
+    ? allocatePorts(world, count)
+    : Array<number>(count).fill(DATA_PORT);
   if (ports.includes(undefined)) {
     faults.push({
       reason: 'PortsUsedUp',

@@ -1,3 +1,4 @@
+import { takesHostPort } from '../api/exposure.ts';
 import type { DrainReason } from '../api/meta.ts';
 import type { RelayStatus } from '../api/status.ts';
 import type { EndpointDecision } from './endpoint.ts';
@@ -17,8 +18,6 @@ export interface Trouble {
  */
 const MOST_REASON = 256;
 
-/** https://kubernetes.io/docs/concepts/security/pod-security-standards/ forbids both in baseline already. */
-const HOST_EXPOSURES: ReadonlySet<string> = new Set(['HostPort', 'HostNetwork']);
 const IMAGE_REASONS = new Set(['ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
 
 /** What stands between a relay and service, the most fundamental thing first; undefined when it serves or drains. */
@@ -26,9 +25,10 @@ export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecis
   const { relay, pod, poll } = view;
   if (view.draining || view.serving === 'yes') return undefined;
   if (relay.replicaFailure !== undefined) {
-    const { type } = world.fleet.spec.exposure;
+    const { type } = view.exposure;
+    // https://kubernetes.io/docs/concepts/security/pod-security-standards/ forbids both in baseline already.
     const hint =
-      HOST_EXPOSURES.has(type) && relay.replicaFailure.includes('violates PodSecurity')
+      takesHostPort(type) && relay.replicaFailure.includes('violates PodSecurity')
         ? `; ${type} needs a namespace with the label pod-security.kubernetes.io/enforce=privileged, or choose another spec.exposure.type`
         : '';
     return { reason: 'PodRefused', message: `${relay.name} gets no pod: ${relay.replicaFailure}${hint}` };

@@ -1,3 +1,5 @@
+import type { RelayExposure } from '../api/exposure.ts';
+import { exposureOf } from './relay-exposure.ts';
 import type { ObservedPod, ObservedRelay, Poll, World } from './world.ts';
 
 /** A poll older than this says nothing of the present. Relays are asked every 2 s. */
@@ -14,6 +16,8 @@ export interface RelayView {
   readonly relay: ObservedRelay;
   /** The pod that counts: the newest that isn't terminating. */
   readonly pod: ObservedPod | undefined;
+  /** Its own, whatever the spec asks of later ones. */
+  readonly exposure: RelayExposure;
   readonly terminatingPods: readonly ObservedPod[];
   readonly poll: Poll | undefined;
   readonly serving: 'yes' | 'no' | 'unknown';
@@ -64,6 +68,7 @@ function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPo
   return {
     relay,
     pod,
+    exposure: exposureOf(world, relay, pod),
     terminatingPods,
     poll,
     serving: servingOf(pod, fresh ? poll : undefined, lost),

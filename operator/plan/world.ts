@@ -1,3 +1,4 @@
+import type { RelayExposure } from '../api/exposure.ts';
 import type { DrainReason } from '../api/meta.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { AppliedObject } from '../specs/object.ts';
@@ -55,6 +56,8 @@ export interface ObservedRelay {
   readonly uid: string;
   readonly revision: string;
   readonly port: number;
+  /** What it was made for; undefined when nobody wrote it down and its template doesn't tell. */
+  readonly exposure: RelayExposure | undefined;
   readonly createdMs: number;
   readonly deleting: boolean;
   readonly drainingSinceMs: number | undefined;
@@ -127,6 +130,8 @@ export interface CounterSample {
 
 export interface ObservedService {
   readonly name: string;
+  readonly type: string | undefined;
+  readonly loadBalancerClass: string | undefined;
   readonly nodePort: number | undefined;
   /** Addresses of the load balancer, host names already resolved. */
   readonly addresses: readonly string[];

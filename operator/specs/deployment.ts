@@ -1,5 +1,6 @@
 import { durationSeconds } from '../api/duration.ts';
 import { Annotation, Label } from '../api/meta.ts';
+import { exposureRecord } from './exposure-record.ts';
 import { capacityOf, type Fleet } from './fleet.ts';
 import { fleetObjectName, masterKeysName } from './names.ts';
 import { type AppliedObject, fleetLabels, ownedBy } from './object.ts';
@@ -59,7 +60,10 @@ export function relayDeployment(fleet: Fleet, relay: RelayPlacement): AppliedObj
       name: relay.name,
       namespace: fleet.namespace,
       labels,
-      annotations: { [Annotation.appliedSpec]: JSON.stringify(spec) },
+      annotations: {
+        [Annotation.appliedSpec]: JSON.stringify(spec),
+        [Annotation.exposure]: exposureRecord(fleet.spec.exposure),
+      },
       ownerReferences: [ownedBy(fleet)],
     },
     spec,

@@ -39,12 +39,14 @@ suite('what is observed of a relay', () => {
       [Annotation.drainReason]: 'Rollout',
       [Annotation.drainRequested]: 'true',
       [Annotation.appliedSpec]: JSON.stringify(live),
+      [Annotation.exposure]: '{"type":"NodePort","addressType":"InternalIP"}',
     };
     assert.deepEqual(relay(annotations, live), {
       name: 'games-0123abcd-0',
       uid: 'uid-of-games-0123abcd-0',
       revision: '0123abcd',
       port: 4007,
+      exposure: { type: 'NodePort', addressType: 'InternalIP' },
       createdMs: Date.UTC(2026, 0, 1),
       deleting: false,
       drainingSinceMs: Date.UTC(2026, 0, 1, 1),
@@ -59,10 +61,29 @@ suite('what is observed of a relay', () => {
   test('one that nobody has written anything on', () => {
     const bare = observeRelay(object('bare'), US);
     assert.deepEqual(
-      [bare.revision, bare.port, bare.drainingSinceMs, bare.drainReason, bare.drainRequested],
-      ['', 4000, undefined, undefined, false],
+      [bare.revision, bare.port, bare.exposure, bare.drainingSinceMs, bare.drainReason, bare.drainRequested],
+      ['', 4000, undefined, undefined, undefined, false],
     );
     assert.deepEqual([bare.foreignManagers, bare.replicaFailure], [[], undefined]);
+  });
+
+  test('the exposure that it was made for, as far as its template bears that out', () => {
+    const exposureOf = (written: string | undefined, pod: object): unknown => {
+      const annotations = written === undefined ? undefined : { [Annotation.exposure]: written };
+      return relay(annotations, { template: { spec: pod } }).exposure;
+    };
+    const inPod = { containers: [{ ports: [{ name: 'relay', containerPort: 4000 }] }] };
+    const onPort = { containers: [{ ports: [{ name: 'relay', containerPort: 4003, hostPort: 4003 }] }] };
+    const onNetwork = { ...inPod, hostNetwork: true };
+    assert.deepEqual(exposureOf('{"type":"PodIP"}', inPod), { type: 'PodIP' });
+    const written = '{"type":"HostPort","addressType":"InternalIP"}';
+    assert.deepEqual(exposureOf(written, onPort), { type: 'HostPort', addressType: 'InternalIP' });
+    for (const none of [undefined, '', 'HostPort', '[]', 'null', '{"type":"Carrier"}', '{"type":"PodIP"}']) {
+      assert.deepEqual(exposureOf(none, onPort), { type: 'HostPort' }, none ?? 'nothing');
+      assert.deepEqual(exposureOf(none, onNetwork), { type: 'HostNetwork' }, none ?? 'nothing');
+    }
+    for (const none of [undefined, '', '{"type":"Carrier"}', written])
+      assert.equal(exposureOf(none, inPod), undefined, none ?? 'nothing');
   });
 
   test('why its ReplicaSet makes no pod', () => {
@@ -157,6 +178,7 @@ test('whatever somebody writes in the annotations of a relay, there is a plan, a
     Annotation.drainReason,
     Annotation.drainRequested,
     Annotation.appliedSpec,
+    Annotation.exposure,
   ];
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),

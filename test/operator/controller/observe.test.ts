@@ -221,7 +221,7 @@ suite('what is seen of a fleet', () => {
 suite('the address that a Service gives a pod', () => {
   function service(ingress: unknown, resolve: Surroundings['resolve'] = () => []): ObservedService {
     const metadata = { ownerReferences: controlledBy('Pod', 'a-pod', 'pod-uid') };
-    const spec = { ports: [{ nodePort: 31_000 }] };
+    const spec = { type: 'LoadBalancer', loadBalancerClass: 'a/b', ports: [{ nodePort: 31_000 }] };
     const body = { metadata, spec, status: { loadBalancer: { ingress } } };
     return world([labelled('Service', 'endpoint', body)], fleet(), { resolve }).endpointServices.get(
       'pod-uid',
@@ -231,6 +231,8 @@ suite('the address that a Service gives a pod', () => {
   test('none yet', () => {
     assert.deepEqual(service(undefined), {
       name: 'endpoint',
+      type: 'LoadBalancer',
+      loadBalancerClass: 'a/b',
       nodePort: 31_000,
       addresses: [],
       hostnames: [],

@@ -1,7 +1,8 @@
 import { durationSeconds } from '../../../operator/api/duration.ts';
 import { spec as specType, type WavryRelaySpec } from '../../../operator/api/spec.ts';
 import type { WavryRelayStatus } from '../../../operator/api/status.ts';
-import { Annotation, type DrainReason, Label } from '../../../operator/api/meta.ts';
+import { Annotation, type DrainReason } from '../../../operator/api/meta.ts';
+import { observeRelay } from '../../../operator/controller/observe-relay.ts';
 import { plan } from '../../../operator/plan/plan.ts';
 import type {
   MasterEntry,
@@ -14,6 +15,8 @@ import type {
   Poll,
   World,
 } from '../../../operator/plan/world.ts';
+import { readExposureRecord } from '../../../operator/specs/exposure-record.ts';
+import { MANAGED_BY } from '../../../operator/specs/object.ts';
 
 /** How a relay's process behaves in the model. */
 export interface ModelRelay {
@@ -55,6 +58,8 @@ export class ModelCluster {
   /** Sessions that a relay says it holds beyond those that it does hold, by its name. */
   readonly lies = new Map<string, number>();
   leaving: LeavingPod[] = [];
+  /** Of each pod that has one, by its UID. */
+  readonly services = new Map<string, ObservedService>();
   readonly #polls = new Map<string, Poll>();
   #next = 0;
 
@@ -116,7 +121,7 @@ export class ModelCluster {
       polls: new Map(this.#polls),
       pollsComplete: true,
       metricsApi: { state: 'ours', message: '' },
-      endpointServices: new Map<string, ObservedService>(),
+      endpointServices: this.services,
       portsElsewhere: new Map(),
       master: this.master,
       owned: new Map(),
@@ -133,6 +138,7 @@ export class ModelCluster {
   step(most = Infinity): Plan {
     const decided = plan(this.world());
     const actions: (() => void)[] = [
+      ...decided.apply.map((object) => () => this.#apply(object)),
       ...decided.create.map((deployment) => () => this.#create(deployment)),
       ...decided.restore.map((restoration) => () => this.#restore(restoration.name)),
       ...decided.relayPatches.map((patch) => () => this.#patchRelay(patch)),
@@ -164,27 +170,40 @@ export class ModelCluster {
     this.evict(name);
   }
 
+  /** Of what is applied only the Services of pods matter here. */
+  #apply(object: Plan['apply'][number]): void {
+    const pod = object.metadata.ownerReferences?.find((owner) => owner.kind === 'Pod');
+    if (!pod) return;
+    const { type, loadBalancerClass } = object['spec'] as { type: string; loadBalancerClass?: string };
+    const before = this.services.get(pod.uid);
+    if (before?.type === type && before.loadBalancerClass === loadBalancerClass) return;
+    if (before) this.lost.push(`Service ${before.name} in use was turned into a ${type}`);
+    const n = this.services.size + 1;
+    this.services.set(pod.uid, {
+      name: object.metadata.name,
+      type,
+      loadBalancerClass,
+      nodePort: 30_000 + n,
+      addresses: type === 'LoadBalancer' ? [`192.0.2.${n}`] : [],
+      hostnames: [],
+      problem: undefined,
+    });
+  }
+
   #create(deployment: Plan['create'][number]): void {
     const { name } = deployment.metadata;
     if (this.relays.has(name)) throw new Error(`${name} was created twice`);
     const image = (deployment['spec'] as { template: { spec: { containers: { image: string }[] } } }).template
       .spec.containers[0]!.image;
     this.#next += 1;
+    const metadata = {
+      ...deployment.metadata,
+      uid: `deployment-${this.#next}`,
+      resourceVersion: '1',
+      creationTimestamp: new Date(this.nowMs).toISOString(),
+    };
     this.relays.set(name, {
-      relay: {
-        name,
-        uid: `deployment-${this.#next}`,
-        revision: deployment.metadata.labels![Label.revision]!,
-        port: 4000,
-        createdMs: this.nowMs,
-        deleting: false,
-        drainingSinceMs: undefined,
-        drainReason: undefined,
-        drainRequested: false,
-        foreignManagers: [],
-        appliedSpec: undefined,
-        replicaFailure: undefined,
-      },
+      relay: observeRelay({ ...deployment, metadata }, MANAGED_BY),
       pod: undefined,
       podAtMs: this.nowMs + 1000,
       sessions: 0,
@@ -202,7 +221,10 @@ export class ModelCluster {
 
   #patchRelay(patch: Plan['relayPatches'][number]): void {
     const model = this.relays.get(patch.name)!;
+    const exposure = readExposureRecord(patch.annotations[Annotation.exposure] ?? undefined);
+    if (exposure) model.relay = { ...model.relay, exposure };
     const since = patch.annotations[Annotation.drainingSince];
+    if (since === undefined) return;
     const reason = patch.annotations[Annotation.drainReason] as DrainReason | null | undefined;
     model.relay = {
       ...model.relay,

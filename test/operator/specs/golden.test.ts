@@ -107,7 +107,7 @@ for (const [name, spec] of Object.entries(fleets)) {
       serviceAccount(fleet),
       masterKeys(fleet),
       relayDeployment(fleet, { name: relayName(fleet.name, revision, 0), revision, port: 4000 }),
-      endpointService(fleet, {
+      endpointService(fleet, fleet.spec.exposure, {
         name: 'pod-a',
         uid: '12345678-0000-0000-0000-000000000000',
         relay: relayName(fleet.name, revision, 0),
