@@ -1,5 +1,5 @@
 import { Annotation, type DrainReason, Label } from '../../operator/api/meta.ts';
-import type { ObservedPod, ObservedRelay, Poll } from '../../operator/plan/world.ts';
+import type { HeldPort, ObservedPod, ObservedRelay, Poll } from '../../operator/plan/world.ts';
 import { readExposureRecord } from '../../operator/specs/exposure-record.ts';
 import type { AppliedObject } from '../../operator/specs/object.ts';
 import { Nodes } from './nodes.ts';
@@ -80,6 +80,14 @@ export class Cluster {
       clock.after(Nodes.scanMs, scan);
     };
     scan();
+  }
+
+  get hostPorts(): HeldPort[] {
+    const waiting = [...this.relays.values()].filter(({ pod }) => pod === undefined);
+    return [
+      ...Array.from(this.pods.values(), ({ port, observed }) => ({ port, node: observed.node })),
+      ...waiting.map(({ observed }) => ({ port: observed.port, node: undefined })),
+    ];
   }
 
   create(deployment: AppliedObject): void {
@@ -200,7 +208,6 @@ export class Cluster {
         },
         waiting: undefined,
         restarts: 0,
-        hostPort: relay.observed.port,
         maxSessions: this.#options.maxSessions,
       },
       port: relay.observed.port,

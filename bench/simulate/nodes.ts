@@ -116,6 +116,7 @@ export class Nodes {
     const observed: ObservedNode = {
       name,
       labels: {},
+      taints: [],
       notReadySinceMs: undefined,
       externalIPs: [ip],
       internalIPs: [ip],

@@ -136,7 +136,7 @@ export class SimOperator {
       pollsComplete: true,
       metricsApi: { state: 'ours', message: '' },
       endpointServices: NOTHING,
-      portsElsewhere: NOTHING,
+      hostPorts: cluster.hostPorts,
       master:
         this.#registry && nowMs - this.#registry.atMs <= REGISTRY_STALE_MS
           ? this.#registry.entries

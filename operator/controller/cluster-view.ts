@@ -237,5 +237,6 @@ function nodeFacts(node: KubeObject): string {
     | { addresses?: unknown; conditions?: { type: string; status: string }[] }
     | undefined;
   const ready = status?.conditions?.find((condition) => condition.type === 'Ready')?.status;
-  return JSON.stringify([status?.addresses, ready, node.metadata.labels]);
+  const spec = node['spec'] as { unschedulable?: unknown; taints?: unknown } | undefined;
+  return JSON.stringify([status?.addresses, ready, node.metadata.labels, spec?.unschedulable, spec?.taints]);
 }

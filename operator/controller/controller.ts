@@ -16,6 +16,7 @@ import { ageMs } from './age.ts';
 import { type Announcer, newsAtMs } from './announcer.ts';
 import { applyPlan, type ApplyResult, ownerOf } from './apply.ts';
 import type { ClusterView } from './cluster-view.ts';
+import { portsOf } from './host-ports.ts';
 import type { MasterWatch } from './master-watch.ts';
 import { observe, observeFleet } from './observe.ts';
 import { type References, readReferences } from './references.ts';
@@ -72,6 +73,7 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #memory = new Map<string, Memory>();
   readonly #rollingOut = new Set<string>();
+  readonly #plannedPorts = new Map<string, ReadonlyMap<string, number>>();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -108,7 +110,7 @@ export class Controller {
     }
   }
 
-  /** Without a pause between looking and noting: the workers must not each give the last rollout away. */
+  /** Without a pause between looking and noting: no two workers may give the last rollout away, or one port of a node. */
   #plan(
     key: string,
     fleet: ObservedFleet,
@@ -135,8 +137,10 @@ export class Controller {
         unknownFields,
         referenceProblems: references.problems,
         mayRollOut: this.#rollingOut.has(key) || this.#rollingOut.size < maxConcurrentRollouts,
+        plannedPorts: this.#plannedPorts,
       }),
     );
+    this.#plannedPorts.set(key, portsOf(decided.create));
     const progressing = decided.status.conditions?.find((condition) => condition.type === 'Progressing');
     if (progressing?.reason === 'RollingOut') this.#rollingOut.add(key);
     else this.#rollingOut.delete(key);
@@ -194,6 +198,7 @@ export class Controller {
     const last = object['status'] as WavryRelayStatus | undefined;
     const status = unreadableStatus({ generation, status: last }, problems, wallMs());
     this.#rollingOut.delete(key);
+    this.#plannedPorts.delete(key);
     announcer.announce({ name, namespace, uid }, [], status, wallMs());
     await this.#writeStatus(key, { name, namespace, uid, status: last }, status, memory);
   }
@@ -301,6 +306,7 @@ export class Controller {
   #forget(key: string): void {
     this.#memory.delete(key);
     this.#rollingOut.delete(key);
+    this.#plannedPorts.delete(key);
     this.#options.announcer.forget(key);
     this.#options.masters.forget(key);
     this.#options.onStatus(key, undefined);

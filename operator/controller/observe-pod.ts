@@ -54,7 +54,6 @@ export function observePod(object: KubeObject): ObservedPod {
     annotations: metadata.annotations ?? {},
     waiting: waitingOf(status),
     restarts: container?.restartCount ?? 0,
-    hostPort: hostPortOf(spec),
     maxSessions: maxSessionsOf(spec),
   };
 }

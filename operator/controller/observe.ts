@@ -12,12 +12,14 @@ import type {
   ObservedRelay,
   ObservedService,
   Poll,
+  Taint,
   World,
 } from '../plan/world.ts';
 import type { FleetDefaults } from '../specs/fleet.ts';
 import { type ClusterView, isRelayPod } from './cluster-view.ts';
 import { observeAutoscaler } from './observe-autoscaler.ts';
-import { hostPortOf, observePod, type PodBody } from './observe-pod.ts';
+import { hostPorts, type PlannedPorts } from './host-ports.ts';
+import { observePod } from './observe-pod.ts';
 import { observeRelay } from './observe-relay.ts';
 import { isControlledBy, isEarlier, ownerText } from './ownership.ts';
 
@@ -36,6 +38,7 @@ export interface Surroundings {
   readonly unknownFields: readonly string[];
   readonly referenceProblems: readonly string[];
   readonly mayRollOut: boolean;
+  readonly plannedPorts: PlannedPorts;
 }
 
 /** The world of one fleet, out of the stores alone: nothing is fetched here. */
@@ -56,7 +59,8 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
     pollsComplete: around.pollsComplete,
     metricsApi: around.metricsApi,
     endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolve),
-    portsElsewhere: takesHostPort(fleet.spec.exposure.type) ? portsElsewhere(view, fleet.uid) : new Map(),
+    // Looking through the pods and Deployments of all fleets takes its time.
+    hostPorts: takesHostPort(fleet.spec.exposure.type) ? hostPorts(view, key, around.plannedPorts) : [],
     master: around.master,
     owned: new Map([...ownership(view, key, fleet.uid), ...around.foreign]),
     unknownKinds: view.missingKinds,
@@ -116,7 +120,11 @@ export function observeFleet(
   };
 }
 
+/** What the node lifecycle controller turns `kubectl cordon` into, a moment later. */
+const CORDONED: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
+
 function observeNode(object: KubeObject): ObservedNode {
+  const spec = object['spec'] as { unschedulable?: boolean; taints?: readonly Taint[] } | undefined;
   const status = object['status'] as
     | {
         addresses?: { type: string; address: string }[];
@@ -130,6 +138,7 @@ function observeNode(object: KubeObject): ObservedNode {
   return {
     name: object.metadata.name,
     labels: object.metadata.labels ?? {},
+    taints: [...(spec?.taints ?? []), ...(spec?.unschedulable === true ? [CORDONED] : [])],
     notReadySinceMs: ready?.status === 'True' ? undefined : since,
     externalIPs: addresses('ExternalIP'),
     internalIPs: addresses('InternalIP'),
@@ -176,18 +185,6 @@ function endpointServices(
     });
   }
   return found;
-}
-
-/** Host ports of the relays of all other fleets. */
-function portsElsewhere(view: ClusterView, uid: string): ReadonlyMap<number, number> {
-  const ports = new Map<number, number>();
-  for (const object of view.ofKind('Deployment')) {
-    if (isControlledBy(object, uid)) continue;
-    const spec = object['spec'] as { template?: { spec?: PodBody['spec'] } };
-    const number = hostPortOf(spec.template?.spec);
-    if (number !== undefined) ports.set(number, (ports.get(number) ?? 0) + 1);
-  }
-  return ports;
 }
 
 function ownership(view: ClusterView, key: string, uid: string): Map<string, ObservedObject> {

@@ -238,7 +238,7 @@ function newRelays(world: World, count: number, target: string, faults: Trouble[
   if (ports.includes(undefined)) {
     faults.push({
       reason: 'PortsUsedUp',
-      message: `every port of spec.exposure.portRange ${fleet.spec.exposure.portRange} is taken on every node; widen it (and your firewall), or add nodes`,
+      message: `every port of spec.exposure.portRange ${fleet.spec.exposure.portRange} is taken on every node that its relays may run on; widen it (and your firewall), or add nodes`,
     });
   }
 

@@ -23,8 +23,8 @@ export interface World {
   readonly metricsApi: MetricsApi;
   /** Services that give pods an address, by the UID of the pod they belong to. */
   readonly endpointServices: ReadonlyMap<string, ObservedService>;
-  /** Host ports that relays of other fleets hold: how many each. */
-  readonly portsElsewhere: ReadonlyMap<number, number>;
+  /** Ports of nodes that relays of all fleets hold, this one's included; empty where this fleet takes none. */
+  readonly hostPorts: readonly HeldPort[];
   /** Registry of this fleet's Master, when it could be read lately; by relay id. */
   readonly master: ReadonlyMap<string, MasterEntry> | undefined;
   /** Objects of ours as they are in the cluster, `kind/name` each, with who owns them. */
@@ -91,18 +91,30 @@ export interface ObservedPod {
   /** Why it isn't running: Unschedulable, ImagePullBackOff, CrashLoopBackOff … with the message Kubernetes gives. */
   readonly waiting: { readonly reason: string; readonly message: string } | undefined;
   readonly restarts: number;
-  /** UDP port of the node that it takes; undefined when none. */
-  readonly hostPort: number | undefined;
   /** What its own arguments allow it to hold; undefined when they don't say. */
   readonly maxSessions: number | undefined;
+}
+
+/** A UDP port of a node that a relay takes, or is going to take wherever it comes. */
+export interface HeldPort {
+  readonly port: number;
+  readonly node: string | undefined;
 }
 
 export interface ObservedNode {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly Taint[];
   readonly notReadySinceMs: number | undefined;
   readonly externalIPs: readonly string[];
   readonly internalIPs: readonly string[];
+}
+
+/** https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/ */
+export interface Taint {
+  readonly key: string;
+  readonly value?: string;
+  readonly effect: string;
 }
 
 /** What a relay said of itself in `/health`, checked and bounded: it is untrusted. */

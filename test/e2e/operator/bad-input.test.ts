@@ -318,7 +318,7 @@ suite('resources that admission lets through and that cannot work', () => {
       const exposure = { type: 'HostPort', addressType: 'InternalIP', portRange: '4100-4100' };
       await operator.apply(fleetOf('ports', { ...BRIEF, replicas: 3, exposure, pod: alone('ports') }));
       const message =
-        /every port of spec\.exposure\.portRange 4100-4100 is taken on every node; widen it \(and your firewall\), or add nodes/;
+        /every port of spec\.exposure\.portRange 4100-4100 is taken on every node that its relays may run on; widen it \(and your firewall\), or add nodes/;
       await operator.whenCondition('ports', 'Degraded', { status: 'True', reason: 'PortsUsedUp', message });
       await operator.whenEvent('ports', 'PortsUsedUp', message);
       await until(

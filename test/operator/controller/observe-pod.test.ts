@@ -70,7 +70,6 @@ suite('what is observed of a pod', () => {
       annotations,
       waiting: undefined,
       restarts: 3,
-      hostPort: 4003,
       maxSessions: 250,
     });
   });
@@ -78,8 +77,8 @@ suite('what is observed of a pod', () => {
   test('one that the scheduler has not seen yet', () => {
     const pod = observePod(object('pod'));
     assert.deepEqual(
-      [pod.relay, pod.phase, pod.ready, pod.restarts, pod.scheduledMs, pod.hostPort, pod.maxSessions],
-      ['', 'Pending', false, 0, undefined, undefined, undefined],
+      [pod.relay, pod.phase, pod.ready, pod.restarts, pod.scheduledMs, pod.maxSessions],
+      ['', 'Pending', false, 0, undefined, undefined],
     );
   });
 

@@ -32,6 +32,7 @@ const around: Surroundings = {
   unknownFields: [],
   referenceProblems: [],
   mayRollOut: true,
+  plannedPorts: new Map(),
 };
 
 /** Stores that hold these objects; it watches nothing, so that nobody is asked. */
@@ -133,8 +134,9 @@ suite('what is seen of a fleet', () => {
   });
 
   test('nodes: addresses of both types, and since when one is not ready', () => {
+    const TAINTED = { unschedulable: true, taints: [{ key: 'gpu', value: 'yes', effect: 'NoExecute' }] };
     const node = (name: string, status: unknown): KubeObject =>
-      object(name, { kind: 'Node', metadata: { labels: { zone: 'a' } }, status });
+      object(name, { kind: 'Node', metadata: { labels: { zone: 'a' } }, spec: TAINTED, status });
     const { nodes } = world([
       node('well', {
         addresses: [
@@ -153,36 +155,13 @@ suite('what is seen of a fleet', () => {
     assert.deepEqual(nodes.get('well'), {
       name: 'well',
       labels: { zone: 'a' },
+      taints: [...TAINTED.taints, { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }],
       notReadySinceMs: undefined,
       externalIPs: ['203.0.113.1'],
       internalIPs: ['10.0.0.1', 'fd00::1'],
     });
     assert.equal(nodes.get('lost')!.notReadySinceMs, Date.UTC(2026, 0, 1, 12));
     assert.equal(nodes.get('new')!.notReadySinceMs, Date.UTC(2026, 0, 1), 'since it is there');
-  });
-
-  test('host ports that other fleets hold, asked for only where relays take any', () => {
-    const elsewhere = (name: string, port: number, metadata: object = {}): KubeObject =>
-      labelled('Deployment', name, {
-        metadata: { labels: { [Label.fleet]: 'other' }, ...metadata },
-        spec: {
-          template: { spec: { containers: [{ name: 'relay', ports: [{ name: 'relay', hostPort: port }] }] } },
-        },
-      });
-    const objects = [
-      elsewhere('other-1', 4000),
-      elsewhere('other-2', 4000),
-      elsewhere('other-3', 4002),
-      elsewhere(NAME, 4005, ours),
-    ];
-    assert.deepEqual(
-      [...world(objects).portsElsewhere],
-      [
-        [4000, 2],
-        [4002, 1],
-      ],
-    );
-    assert.equal(world(objects, fleet({ exposure: { type: 'PodIP' } })).portsElsewhere.size, 0);
   });
 
   test('whose the objects are that carry its names', () => {

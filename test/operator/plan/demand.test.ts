@@ -54,7 +54,6 @@ function worldOf(cases: readonly Case[], change: Partial<DemandWorld> = {}): Dem
       annotations: {},
       waiting: undefined,
       restarts: 0,
-      hostPort: undefined,
       maxSessions: 100,
       ...entry.pod,
     };

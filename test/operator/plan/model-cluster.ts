@@ -2,9 +2,12 @@ import { durationSeconds } from '../../../operator/api/duration.ts';
 import { spec as specType, type WavryRelaySpec } from '../../../operator/api/spec.ts';
 import type { WavryRelayStatus } from '../../../operator/api/status.ts';
 import { Annotation, type DrainReason } from '../../../operator/api/meta.ts';
+import { takesHostPort } from '../../../operator/api/exposure.ts';
+import { portsOf } from '../../../operator/controller/host-ports.ts';
 import { observeRelay } from '../../../operator/controller/observe-relay.ts';
 import { plan } from '../../../operator/plan/plan.ts';
 import type {
+  HeldPort,
   MasterEntry,
   ObservedAutoscaler,
   ObservedNode,
@@ -33,6 +36,8 @@ export interface ModelRelay {
 /** A pod that ends: by an eviction, or with its relay. It forwards until it is empty or its time is over. */
 interface LeavingPod {
   readonly pod: ObservedPod;
+  /** The port of its node that it holds until it ends. */
+  readonly port: number | undefined;
   sessions: number;
   readonly endsByMs: number;
 }
@@ -43,7 +48,7 @@ export class ModelCluster {
   spec: WavryRelaySpec;
   status: WavryRelayStatus | undefined;
   readonly relays = new Map<string, ModelRelay>();
-  readonly nodes = new Map<string, ObservedNode>();
+  readonly nodes: Map<string, ObservedNode>;
   readonly lost: string[] = [];
   master: Map<string, MasterEntry> | undefined = new Map();
   autoscalers: ObservedAutoscaler[] = [];
@@ -58,22 +63,36 @@ export class ModelCluster {
   /** Sessions that a relay says it holds beyond those that it does hold, by its name. */
   readonly lies = new Map<string, number>();
   leaving: LeavingPod[] = [];
+  readonly name: string;
+  /** All fleets of the cluster. */
+  readonly fleets: ModelCluster[];
+  /** Ports of the relays that its last plan makes. */
+  #planned: ReadonlyMap<string, number> = new Map();
   /** Of each pod that has one, by its UID. */
   readonly services = new Map<string, ObservedService>();
   readonly #polls = new Map<string, Poll>();
   #next = 0;
 
-  constructor(spec: Record<string, unknown>) {
+  /** @param beside a fleet of the same cluster */
+  constructor(spec: Record<string, unknown>, name = 'fleet', beside?: ModelCluster) {
     this.spec = specType.parse(spec);
-    for (const name of ['node-a', 'node-b', 'node-c']) {
-      this.nodes.set(name, {
-        name,
-        labels: {},
-        notReadySinceMs: undefined,
-        externalIPs: [`203.0.113.${this.nodes.size + 1}`],
-        internalIPs: [`10.0.0.${this.nodes.size + 1}`],
-      });
-    }
+    this.name = name;
+    this.fleets = beside?.fleets ?? [];
+    this.fleets.push(this);
+    this.nodes = beside?.nodes ?? new Map<string, ObservedNode>();
+    if (!beside) for (const node of ['node-a', 'node-b', 'node-c']) this.addNode(node);
+  }
+
+  addNode(name: string, more: Partial<ObservedNode> = {}): void {
+    this.nodes.set(name, {
+      name,
+      labels: {},
+      taints: [],
+      notReadySinceMs: undefined,
+      externalIPs: [`203.0.113.${this.nodes.size + 1}`],
+      internalIPs: [`10.0.0.${this.nodes.size + 1}`],
+      ...more,
+    });
   }
 
   /** The time as the operator reads it. */
@@ -101,9 +120,9 @@ export class ModelCluster {
     return {
       nowMs: this.clockMs,
       fleet: {
-        name: 'fleet',
+        name: this.name,
         namespace: 'games',
-        uid: 'fleet-uid',
+        uid: `${this.name}-uid`,
         spec: this.spec,
         defaultImage: 'relay:1',
         runbooks: '',
@@ -122,7 +141,7 @@ export class ModelCluster {
       pollsComplete: true,
       metricsApi: { state: 'ours', message: '' },
       endpointServices: this.services,
-      portsElsewhere: new Map(),
+      hostPorts: this.fleets.flatMap((fleet) => fleet.#hostPorts(fleet === this)),
       master: this.master,
       owned: new Map(),
       unknownKinds: new Set(),
@@ -136,7 +155,16 @@ export class ModelCluster {
 
   /** Plans once and carries the plan out: all of it, or the first so many actions, as an operator that is killed does. */
   step(most = Infinity): Plan {
+    return this.carryOut(this.decide(), most);
+  }
+
+  decide(): Plan {
     const decided = plan(this.world());
+    this.#planned = portsOf(decided.create);
+    return decided;
+  }
+
+  carryOut(decided: Plan, most = Infinity): Plan {
     const actions: (() => void)[] = [
       ...decided.apply.map((object) => () => this.#apply(object)),
       ...decided.create.map((deployment) => () => this.#create(deployment)),
@@ -155,7 +183,7 @@ export class ModelCluster {
   evict(name: string): void {
     const model = this.relays.get(name)!;
     if (!model.pod) return;
-    this.#leave(model.pod, model.sessions);
+    this.#leave(model.relay, model.pod, model.sessions);
     model.pod = undefined;
     model.podAtMs = this.nowMs + 1000;
     if (model.registersAtMs !== Infinity) model.registersAtMs = this.nowMs + 4000;
@@ -258,13 +286,18 @@ export class ModelCluster {
     if (model.sessions > 0 && this.clockMs < sinceMs + timeoutMs) {
       this.lost.push(`${name} went with ${model.sessions} sessions`);
     }
-    if (model.pod) this.#leave(model.pod, model.sessions);
+    if (model.pod) this.#leave(model.relay, model.pod, model.sessions);
     this.relays.delete(name);
   }
 
-  #leave(pod: ObservedPod, sessions: number): void {
+  #leave(relay: ObservedRelay, pod: ObservedPod, sessions: number): void {
     const graceMs = durationSeconds(this.spec.drain.timeout) * 1000 + 30_000;
-    this.leaving.push({ pod: { ...pod, terminating: true }, sessions, endsByMs: this.nowMs + graceMs });
+    this.leaving.push({
+      pod: { ...pod, terminating: true },
+      port: onHost(relay) ? relay.port : undefined,
+      sessions,
+      endsByMs: this.nowMs + graceMs,
+    });
   }
 
   /** Lets time pass: pods start and register. */
@@ -275,18 +308,15 @@ export class ModelCluster {
       this.#hear(model);
       if (!model.pod && this.nowMs >= model.podAtMs) {
         this.#next += 1;
-        const node = [...this.nodes.values()].filter((entry) => entry.notReadySinceMs === undefined)[
-          this.#next % 3
-        ];
         model.pod = {
           name: `${model.relay.name}-pod`,
-          uid: `pod-${this.#next}`,
+          uid: `${this.name}-pod-${this.#next}`,
           relay: model.relay.name,
           createdMs: this.nowMs,
-          node: node?.name ?? 'node-a',
+          node: undefined,
           podIP: `10.1.0.${this.#next % 250}`,
           hostIP: '10.0.0.1',
-          phase: 'Running',
+          phase: 'Pending',
           ready: false,
           terminating: false,
           labels: {},
@@ -296,20 +326,59 @@ export class ModelCluster {
           },
           waiting: undefined,
           restarts: 0,
-          scheduledMs: this.nowMs,
-          hostPort: undefined,
+          scheduledMs: undefined,
           maxSessions: 100,
         };
       }
-      if (model.pod && this.nowMs >= model.registersAtMs && !this.master?.has(model.pod.uid)) {
-        this.master?.set(model.pod.uid, {
-          relayId: model.pod.uid,
+      this.#schedule(model);
+      if (this.#serves(model) && !this.master?.has(model.pod!.uid)) {
+        this.master?.set(model.pod!.uid, {
+          relayId: model.pod!.uid,
           endpoints: [`198.51.100.${this.#next % 250}:4000`],
           state: 'New',
           lastSeenMs: this.nowMs,
         });
       }
     }
+  }
+
+  /** As the scheduler does: on a node that it may run on and that has its port free; it waits for one. */
+  #schedule(model: ModelRelay): void {
+    const { relay, pod } = model;
+    if (!pod || pod.node !== undefined) return;
+    const selector = Object.entries(this.spec.pod?.nodeSelector ?? {});
+    const held = this.fleets.flatMap((fleet) => fleet.#hostPorts(true));
+    const free = [...this.nodes.values()].filter(
+      ({ name, labels, taints, notReadySinceMs }) =>
+        notReadySinceMs === undefined &&
+        taints.length === 0 &&
+        selector.every(([label, value]) => labels[label] === value) &&
+        !(onHost(relay) && held.some(({ port, node }) => port === relay.port && node === name)),
+    );
+    if (free.length === 0) {
+      const waiting = { reason: 'Unschedulable', message: 'no node has its port free' };
+      model.pod = { ...pod, waiting };
+      return;
+    }
+    const node = free[this.#next % free.length]!.name;
+    model.pod = { ...pod, node, scheduledMs: this.nowMs, phase: 'Running', waiting: undefined };
+    if (model.registersAtMs !== Infinity)
+      model.registersAtMs = Math.max(model.registersAtMs, this.nowMs + 3000);
+  }
+
+  #hostPorts(withoutPlanned: boolean): HeldPort[] {
+    const relays = [...this.relays.values()].filter(({ relay }) => onHost(relay));
+    return [
+      ...relays.map(({ relay, pod }) => ({ port: relay.port, node: pod?.node })),
+      ...this.leaving.flatMap(({ pod, port }) => (port === undefined ? [] : [{ port, node: pod.node }])),
+      ...[...(withoutPlanned ? [] : this.#planned)].flatMap(([name, port]) =>
+        this.relays.has(name) ? [] : [{ port, node: undefined }],
+      ),
+    ];
+  }
+
+  #serves({ pod, registersAtMs }: ModelRelay): boolean {
+    return pod?.phase === 'Running' && this.nowMs >= registersAtMs;
   }
 
   /** Writes, or takes away, somebody's wish to have a relay drained. */
@@ -329,17 +398,14 @@ export class ModelCluster {
           decided.deletions.length +
           decided.master.length ===
         0;
-      if (idle && [...this.relays.values()].every((model) => model.pod && this.nowMs >= model.registersAtMs))
-        return step;
+      if (idle && [...this.relays.values()].every((model) => this.#serves(model))) return step;
       this.advance(1000);
     }
     return most;
   }
 
   serving(): ModelRelay[] {
-    return [...this.relays.values()].filter(
-      (model) => model.pod && this.nowMs >= model.registersAtMs && !model.draining,
-    );
+    return [...this.relays.values()].filter((model) => this.#serves(model) && !model.draining);
   }
 
   #hear(model: ModelRelay): void {
@@ -365,4 +431,8 @@ export class ModelCluster {
       refusals: [],
     };
   }
+}
+
+function onHost({ exposure }: ObservedRelay): boolean {
+  return exposure !== undefined && takesHostPort(exposure.type);
 }
