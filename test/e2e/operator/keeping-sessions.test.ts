@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { RelayListing } from '../../../local/master/dev-master.ts';
 import type { PeersReport } from '../../../local/peers/report.ts';
+import type { RelayStatus } from '../../../operator/api/status.ts';
 import { isStatus } from '../../../operator/kube/kube-error.ts';
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { resourcePath, Resources } from '../../../operator/kube/resource.ts';
@@ -241,6 +243,50 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     );
     await operator.whenEvent('turning', 'RolloutFinished', /./);
     await operator.deleteFleet('turning');
+  });
+
+  test('another type of exposure, twice: each relay keeps its address for as long as it is there', async () => {
+    const url = await start('exposed', 8107, { replicas: 2, exposure: { type: 'LoadBalancer' } });
+    const addresses = new Map<string, Set<string>>();
+    let watching = true;
+    const watch = (async () => {
+      while (watching) {
+        for (const { relay_id: relay, endpoints } of await operator.registry(url).catch(() => []))
+          addresses.set(relay, (addresses.get(relay) ?? new Set()).add(endpoints.join(' ')));
+        await sleep(200);
+      }
+    })();
+    const move = async (exposure: object): Promise<void> => {
+      const relays = async (): Promise<readonly RelayStatus[]> =>
+        (await operator.fleet('exposed')).status?.relays ?? [];
+      const before = new Map((await relays()).map(({ name, endpoint }) => [name, endpoint]));
+      await patch('exposed', { exposure, rollout: { paused: true } });
+      await operator.whenCondition('exposed', 'Progressing', { status: 'Unknown', reason: 'Paused' });
+      for (const { name, endpoint } of await relays())
+        assert.equal(endpoint, before.get(name), `${name}, while the rollout is held`);
+      await patch('exposed', { rollout: { paused: false } });
+      await until('relays of the new type to serve', async () => {
+        const fresh = (await relays()).filter(({ name, state }) => !before.has(name) && state === 'Serving');
+        return fresh.length === 2;
+      });
+    };
+    try {
+      const first = await talk(url, '--sessions=6', '--duration=30');
+      await move({ type: 'NodePort', addressType: 'InternalIP' });
+      const second = await talk(url, '--sessions=6', '--duration=15');
+      await move({ type: 'HostPort', addressType: 'InternalIP' });
+      assertNothingLost(await first.report);
+      assertNothingLost(await second.report);
+      assertNothingLost(await operator.peers(`--master=${url}`, '--rate=10', '--sessions=4', '--duration=2'));
+    } finally {
+      watching = false;
+      await watch;
+    }
+    const seen = [...addresses.values()].map((of) => [...of].join(', '));
+    assert.equal(seen.length, 6);
+    for (const address of [/^198\.19\.\d+\.\d+:4000$/, /^198\.18\.5\.1:3\d{4}$/, /^198\.18\.5\.1:40[01]\d$/])
+      assert.equal(seen.filter((text) => address.test(text)).length, 2, seen.join('; '));
+    await operator.deleteFleet('exposed');
   });
 
   test('kubectl drain, while three relays drain and one never becomes ready', async () => {
