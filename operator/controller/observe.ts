@@ -1,4 +1,3 @@
-import { takesHostPort } from '../api/exposure.ts';
 import type { WavryRelaySpec } from '../api/spec.ts';
 import type { WavryRelayStatus } from '../api/status.ts';
 import type { KubeObject } from '../kube/object.ts';
@@ -59,8 +58,10 @@ export function observe(view: ClusterView, fleet: ObservedFleet, around: Surroun
     pollsComplete: around.pollsComplete,
     metricsApi: around.metricsApi,
     endpointServices: endpointServices(view.ofFleet(key, 'Service'), around.resolve),
-    // Looking through the pods and Deployments of all fleets takes its time.
-    hostPorts: takesHostPort(fleet.spec.exposure.type) ? hostPorts(view, key, around.plannedPorts) : [],
+    // Only where relays are to be made that take one: the pods and Deployments of all fleets are gone through.
+    get hostPorts() {
+      return hostPorts(view, key, around.plannedPorts);
+    },
     master: around.master,
     owned: new Map([...ownership(view, key, fleet.uid), ...around.foreign]),
     unknownKinds: view.missingKinds,

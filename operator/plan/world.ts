@@ -23,7 +23,7 @@ export interface World {
   readonly metricsApi: MetricsApi;
   /** Services that give pods an address, by the UID of the pod they belong to. */
   readonly endpointServices: ReadonlyMap<string, ObservedService>;
-  /** Ports of nodes that relays of all fleets hold, this one's included; empty where this fleet takes none. */
+  /** Ports of nodes that relays of all fleets hold, this one's included. */
   readonly hostPorts: readonly HeldPort[];
   /** Registry of this fleet's Master, when it could be read lately; by relay id. */
   readonly master: ReadonlyMap<string, MasterEntry> | undefined;
