@@ -221,6 +221,9 @@ test('alerts link to the runbooks that the operator and its chart are told of', 
   ];
   for (const { alert, annotations } of all)
     assert.equal(annotations.runbook_url, `${runbooks}#${alert.toLowerCase()}`);
+  // As "helm upgrade --reuse-values" leaves it that comes from a chart without the value.
+  for (const { annotations } of alertsOf(await operatorRules('--set=monitoring.runbookUrl=null')))
+    assert.equal(annotations.runbook_url, undefined);
 });
 
 test('every alert has a runbook, and every runbook an alert', () => {

@@ -110,6 +110,7 @@ test('fault 16: Master away, hanging or lying: the relay stays ready and registe
     await waitUntil(`a heartbeat meets ${kind}`, () => plane.status().gauges.masterFailuresTotal > failures);
     assert.equal(plane.status().ready, true);
     assert.equal(plane.status().registered, true);
+    await waitUntil('an outage is told of', () => plane.status().gauges.masterOutageSecs > 0);
   }
   master.misbehave(undefined);
   const { heartbeat } = master.calls();
