@@ -25,7 +25,7 @@ export interface LeaderElectionOptions {
 }
 
 const LEASE_TOLERANCE_MS = 20_000;
-/** Least time for one try, whatever the renew deadline. */
+/** Least time for one try to renew, whatever the renew deadline. */
 const LEAST_TRY_MS = 1000;
 /** Giving the lease up is a courtesy: without it the next leader waits for the lease to expire. */
 const RELEASE_MS = 10_000;
@@ -104,8 +104,11 @@ export class LeaderElection {
       const startedMs = nowMs();
       const leftMs = this.#leading ? this.#renewedMs + renewDeadlineMs - startedMs : renewDeadlineMs;
       // One that was stopped for too long must not renew as if nothing had been: it has told nobody that it doesn't lead.
-      // client-go's resourcelock: one request that hangs must leave time for another.
-      const tryMs = Math.min(leftMs, Math.max(LEAST_TRY_MS, renewDeadlineMs / 2));
+      // client-go's resourcelock: one request that hangs must leave time for another. Who has no lease can lose none, and
+      // takes the time that a busy API server needs.
+      const tryMs = this.#leading
+        ? Math.min(leftMs, Math.max(LEAST_TRY_MS, renewDeadlineMs / 2))
+        : renewDeadlineMs;
       const held = leftMs > 0 && (await this.#tryAcquireOrRenew(tryMs));
       if (held) {
         // Counted from before the call: the others see the lease renewed later than that.
