@@ -26,7 +26,7 @@ function emptyView(): ClusterView {
 
 const podSpec = (port: number, nodeName?: string): object => ({
   ...(nodeName === undefined ? {} : { nodeName }),
-  containers: [{ ports: [{ name: 'relay', containerPort: port, hostPort: port }] }],
+  containers: [{ name: 'relay', ports: [{ name: 'relay', containerPort: port, hostPort: port }] }],
 });
 
 function deployment(relay: string, port: number, metadata: Partial<ObjectMeta> = {}): KubeObject {
@@ -105,7 +105,7 @@ suite('ports of nodes that are held', () => {
   });
 
   test('not by a pod that has ended, that is no relay’s, or that takes none', () => {
-    const none = { containers: [{ ports: [{ name: 'relay', containerPort: 4000 }] }] };
+    const none = { containers: [{ name: 'relay', ports: [{ name: 'relay', containerPort: 4000 }] }] };
     assert.deepEqual(
       held([
         pod('failed', 'a', podSpec(4000, 'node-1'), { phase: 'Failed' }),

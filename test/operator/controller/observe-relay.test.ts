@@ -72,8 +72,10 @@ suite('what is observed of a relay', () => {
       const annotations = written === undefined ? undefined : { [Annotation.exposure]: written };
       return relay(annotations, { template: { spec: pod } }).exposure;
     };
-    const inPod = { containers: [{ ports: [{ name: 'relay', containerPort: 4000 }] }] };
-    const onPort = { containers: [{ ports: [{ name: 'relay', containerPort: 4003, hostPort: 4003 }] }] };
+    const inPod = { containers: [{ name: 'relay', ports: [{ name: 'relay', containerPort: 4000 }] }] };
+    const onPort = {
+      containers: [{ name: 'relay', ports: [{ name: 'relay', containerPort: 4003, hostPort: 4003 }] }],
+    };
     const onNetwork = { ...inPod, hostNetwork: true };
     assert.deepEqual(exposureOf('{"type":"PodIP"}', inPod), { type: 'PodIP' });
     const written = '{"type":"HostPort","addressType":"InternalIP"}';

@@ -201,7 +201,7 @@ export class ModelCluster {
   /** Of what is applied only the Services of pods matter here. */
   #apply(object: Plan['apply'][number]): void {
     const pod = object.metadata.ownerReferences?.find((owner) => owner.kind === 'Pod');
-    if (!pod) return;
+    if (object.kind !== 'Service' || !pod) return;
     const { type, loadBalancerClass } = object['spec'] as { type: string; loadBalancerClass?: string };
     const before = this.services.get(pod.uid);
     if (before?.type === type && before.loadBalancerClass === loadBalancerClass) return;
