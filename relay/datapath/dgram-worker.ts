@@ -2,6 +2,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import type { SocketAddress } from '../config/config.ts';
+import { HELD_BYTES } from '../pipeline/held-forwards.ts';
 import { Verdict } from '../pipeline/verdict.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import {
@@ -16,7 +17,7 @@ import {
 import { monotonicMs } from './clock.ts';
 import { InterfaceScopes } from './interface-scopes.ts';
 import { assembleWorker } from './worker-assembly.ts';
-import type { ReplySink } from './worker-duties.ts';
+import type { PacketSink } from './worker-duties.ts';
 import type { DgramSocket, Report, WorkerSetup } from './worker-setup.ts';
 
 /**
@@ -71,7 +72,7 @@ class DgramLoop {
   constructor(setup: WorkerSetup, socket: Socket, family: 4 | 6, port: MessagePort) {
     this.#setup = setup;
     this.#socket = socket;
-    this.#assembly = assembleWorker(setup, port, () => this.#sender);
+    this.#assembly = assembleWorker(setup, port, () => this.#sender, new Uint8Array(HELD_BYTES));
     this.#pipeline = this.#assembly.pipeline;
     const scopes = new InterfaceScopes();
     this.#sender = new DgramSender(socket, family, setup.maxSessions * 2, this.#pipeline, scopes);
@@ -122,7 +123,7 @@ class DgramLoop {
     const pipeline = this.#pipeline;
     const verdict = pipeline.receive(bytes, 0, bytes.length, source, 0, nowMs);
     if (verdict === Verdict.Forward) {
-      this.#sender.forward(bytes, pipeline.flow, pipeline.destinations, pipeline.destinationBase);
+      this.#sender.forward(bytes);
     } else {
       this.#assembly.duties.settle(verdict, bytes, 0, bytes.length, source, nowMs, this.#sender);
     }
@@ -131,7 +132,7 @@ class DgramLoop {
 }
 
 /** node:dgram takes addresses as text: each flow's is kept until the peer moves. */
-class DgramSender implements ReplySink {
+class DgramSender implements PacketSink {
   readonly #socket: Socket;
   readonly #family: 4 | 6;
   readonly #scopes: InterfaceScopes;
@@ -153,7 +154,9 @@ class DgramSender implements ReplySink {
     };
   }
 
-  forward(bytes: Buffer, flow: number, address: Int32Array, base: number): void {
+  /** The datagram that was judged just now. Node keeps the buffer until it is sent. */
+  forward(bytes: Buffer): void {
+    const { flow, destinations: address, destinationBase: base } = this.#pipeline;
     if (this.#socket.getSendQueueCount() >= MAX_QUEUED) {
       this.#pipeline.sendFailed(1);
       return;
@@ -166,6 +169,11 @@ class DgramSender implements ReplySink {
       this.#hosts[flow] = host;
     }
     this.#socket.send(bytes, 0, bytes.length, address[base + ADDRESS_PORT], host, this.#sent);
+  }
+
+  forwardHeld(): void {
+    const { bytes, offset, length } = this.#pipeline.held;
+    this.forward(Buffer.from(bytes.subarray(offset, offset + length)));
   }
 
   reply(bytes: Uint8Array, length: number, address: Int32Array, base: number): void {

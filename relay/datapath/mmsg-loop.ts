@@ -6,12 +6,13 @@ import { MAX_DATAGRAM, MIN_DATAGRAM } from '../protocol/header.ts';
 import { monotonicMs } from './clock.ts';
 import { Pushed, type HandOver } from './hand-over.ts';
 import { EAGAIN, EINTR, MSG_DONTWAIT, MSG_WAITFORONE, type Libc } from './libc.ts';
+import type { NativeBlock } from './native-block.ts';
 import { NUDGE_BYTES, type Nudge } from './nudge.ts';
 import { INVALID, type ReceiveBatch } from './receive.ts';
 import type { SharedState } from './shared-state.ts';
 import { workerOf } from './steering.ts';
 import type { Trains } from './trains.ts';
-import type { WorkerDuties } from './worker-duties.ts';
+import type { PacketSink, WorkerDuties } from './worker-duties.ts';
 
 export interface MmsgLoopParts {
   readonly libc: Libc;
@@ -22,12 +23,14 @@ export interface MmsgLoopParts {
   readonly duties: WorkerDuties;
   readonly batch: ReceiveBatch;
   readonly trains: Trains;
+  /** The memory of the pipeline's held datagrams. */
+  readonly held: NativeBlock;
   /** Undefined when there is one worker. */
   readonly others: { readonly handOver: HandOver; readonly nudge: Nudge } | undefined;
 }
 
 /** One worker's life: recvmmsg, the pipeline for each datagram, sendmmsg, until the main thread says stop (design-relay 2). */
-export class MmsgLoop {
+export class MmsgLoop implements PacketSink {
   readonly #libc: Libc;
   readonly #index: number;
   readonly #pipeline: Pipeline;
@@ -36,6 +39,7 @@ export class MmsgLoop {
   readonly #duties: WorkerDuties;
   readonly #batch: ReceiveBatch;
   readonly #trains: Trains;
+  readonly #held: NativeBlock;
   readonly #handOver: HandOver | undefined;
   readonly #nudge: Nudge | undefined;
   readonly #workers: number;
@@ -52,6 +56,7 @@ export class MmsgLoop {
     this.#duties = parts.duties;
     this.#batch = parts.batch;
     this.#trains = parts.trains;
+    this.#held = parts.held;
     this.#handOver = parts.others?.handOver;
     this.#nudge = parts.others?.nudge;
     this.#workers = parts.others?.handOver.workers ?? 1;
@@ -74,8 +79,21 @@ export class MmsgLoop {
     else this.#takeNothing(this.#libc.errno());
     if (this.#workers > 1) this.#takeHandedOver(nowMs);
     else this.#trains.flush(nowMs);
-    this.#duties.afterSends(received <= 0, nowMs, this.#trains);
+    this.#duties.afterSends(received <= 0, nowMs, this);
     return true;
+  }
+
+  reply(bytes: Uint8Array, length: number, address: Int32Array, base: number, nowMs: number): void {
+    this.#trains.reply(bytes, length, address, base, nowMs);
+  }
+
+  forwardHeld(nowMs: number): void {
+    const { offset, length } = this.#pipeline.held;
+    this.#forward((this.#held.low + offset) | 0, this.#held.high, length, nowMs);
+  }
+
+  flush(nowMs: number): void {
+    this.#trains.flush(nowMs);
   }
 
   #takeBatch(received: number, nowMs: number): void {
@@ -104,26 +122,28 @@ export class MmsgLoop {
   }
 
   #judge(bytes: Uint8Array, offset: number, length: number, low: number, high: number, nowMs: number): void {
+    const verdict = this.#pipeline.receive(bytes, offset, length, this.#source, 0, nowMs);
+    if (verdict === Verdict.Forward) this.#forward(low, high, length, nowMs);
+    else this.#duties.settle(verdict, bytes, offset, length, this.#source, nowMs, this.#trains);
+  }
+
+  /** The datagram that was judged just now. */
+  #forward(low: number, high: number, length: number, nowMs: number): void {
     const pipeline = this.#pipeline;
-    const verdict = pipeline.receive(bytes, offset, length, this.#source, 0, nowMs);
-    if (verdict === Verdict.Forward) {
-      // A peer has moved to this datagram's source: trains towards its old address end here.
-      if (this.#counters[Counter.nat_rebind_events] !== this.#moves) {
-        this.#moves = this.#counters[Counter.nat_rebind_events]!;
-        this.#trains.flush(nowMs);
-      }
-      this.#trains.add(
-        pipeline.flow,
-        low,
-        high,
-        length,
-        pipeline.destinations,
-        pipeline.destinationBase,
-        nowMs,
-      );
-    } else {
-      this.#duties.settle(verdict, bytes, offset, length, this.#source, nowMs, this.#trains);
+    // A peer has moved to this datagram's source: trains towards its old address end here.
+    if (this.#counters[Counter.nat_rebind_events] !== this.#moves) {
+      this.#moves = this.#counters[Counter.nat_rebind_events]!;
+      this.#trains.flush(nowMs);
     }
+    this.#trains.add(
+      pipeline.flow,
+      low,
+      high,
+      length,
+      pipeline.destinations,
+      pipeline.destinationBase,
+      nowMs,
+    );
   }
 
   /** With several workers: false when the datagram was a nudge, or another worker's and given to it. */

@@ -1,7 +1,9 @@
 import type { MessagePort } from 'node:worker_threads';
+import { HELD_BYTES } from '../pipeline/held-forwards.ts';
 import { HandOver } from './hand-over.ts';
 import { loadLibc } from './libc.ts';
 import { MmsgLoop } from './mmsg-loop.ts';
+import { NativeBlock } from './native-block.ts';
 import { Nudge } from './nudge.ts';
 import { ReceiveBatch } from './receive.ts';
 import { Trains } from './trains.ts';
@@ -12,7 +14,8 @@ import type { MmsgSocket, Report, WorkerSetup } from './worker-setup.ts';
 export function runMmsgWorker(setup: WorkerSetup, socket: MmsgSocket, port: MessagePort): void {
   const libc = loadLibc();
   const { fd, bound } = socket;
-  const { pipeline, counters, state, duties } = assembleWorker(setup, port, () => trains);
+  const held = new NativeBlock(HELD_BYTES);
+  const { pipeline, counters, state, duties } = assembleWorker(setup, port, () => trains, held.bytes);
   const trains: Trains = new Trains(
     libc,
     fd,
@@ -30,6 +33,7 @@ export function runMmsgWorker(setup: WorkerSetup, socket: MmsgSocket, port: Mess
     duties,
     batch: new ReceiveBatch(libc, fd, bound.family, socket.coalescing),
     trains,
+    held,
     others: socket.others && {
       handOver: new HandOver(libc, socket.others.rings, setup.index, setup.workers),
       nudge: new Nudge(libc, fd, bound, socket.others.cookie),

@@ -19,11 +19,12 @@ export interface WorkerAssembly {
   readonly duties: WorkerDuties;
 }
 
-/** Builds what every worker has, restores its sessions, and wires it to the main thread. */
+/** Builds what every worker has, restores its sessions, and wires it to the main thread. `heldBytes`: see PipelineOptions. */
 export function assembleWorker(
   setup: WorkerSetup,
   port: MessagePort,
   replies: () => ReplySink,
+  heldBytes: Uint8Array,
 ): WorkerAssembly {
   const state = new SharedState(setup.state, setup.workers);
   const counters = state.counters(setup.index);
@@ -52,6 +53,7 @@ export function assembleWorker(
         insecureIdentity,
       }),
     insecure: setup.insecure,
+    heldBytes,
     nowMs,
     wallMs,
   });

@@ -14,6 +14,12 @@ export interface ReplySink {
   flush(nowMs: number): void;
 }
 
+/** Where a loop sends packets that are not of its batch. */
+export interface PacketSink extends ReplySink {
+  /** Sends on `pipeline.held`, for which the pipeline has just said Forward; its bytes stay as they are until the flush. */
+  forwardHeld(nowMs: number): void;
+}
+
 export interface WorkerParts {
   readonly index: number;
   readonly pipeline: Pipeline;
@@ -64,7 +70,7 @@ export class WorkerDuties {
         return;
       case Verdict.Lease:
         if (leases.push(bytes, offset, length, source, 0, pipeline.knownSession)) return;
-        pipeline.queueFull(1);
+        pipeline.queueFull();
         log?.refused(Counter.backpressure_dropped_packets, source, 0);
         return;
       case Verdict.Stun:
@@ -76,21 +82,22 @@ export class WorkerDuties {
   }
 
   /** Once a turn, after its sends. `idle`: no datagram came in this turn. */
-  afterSends(idle: boolean, nowMs: number, replies: ReplySink): void {
+  afterSends(idle: boolean, nowMs: number, sink: PacketSink): void {
     const { leases, records, state, index } = this.#parts;
     // First: a lease that Master signed after the registration must meet the key that the registration brought.
     if (state.takeMail(index)) this.#parts.mail(nowMs);
-    if (leases.size > 0) this.#verify(idle, nowMs, replies);
-    if (nowMs >= this.#nextTickMs) this.#tick(nowMs, replies);
+    if (leases.size > 0) this.#verify(idle, nowMs, sink);
+    if (nowMs >= this.#nextTickMs) this.#tick(nowMs, sink);
     records?.publish(nowMs);
   }
 
-  /** After the last turn: what the state file has not been told yet. */
+  /** After the last turn: what still waits gets into the books, and into the state file what that has not been told yet. */
   end(nowMs: number): void {
+    this.#parts.pipeline.end();
     this.#parts.records?.publish(nowMs);
   }
 
-  #verify(idle: boolean, nowMs: number, replies: ReplySink): void {
+  #verify(idle: boolean, nowMs: number, sink: PacketSink): void {
     const { leases, pipeline, log, state, index } = this.#parts;
     let allowance = this.#schedule.allowance(idle, nowMs);
     if (allowance === 0) return;
@@ -100,15 +107,27 @@ export class WorkerDuties {
       const { bytes, offset, length, sources, sourceBase } = leases;
       const verdict = pipeline.present(bytes, offset, length, sources, sourceBase, startedMs, wallMs);
       if (verdict === Verdict.Reply) {
-        replies.reply(pipeline.reply, pipeline.replyLength, sources, sourceBase, startedMs);
+        sink.reply(pipeline.reply, pipeline.replyLength, sources, sourceBase, startedMs);
       }
       log?.refused(pipeline.dropReason, sources, sourceBase);
+      this.#followUp(startedMs, sink);
     }
     // The last one's place is free only after the next shift.
     if (leases.size === 0) leases.shift();
-    replies.flush(startedMs);
+    sink.flush(startedMs);
     state.setActiveSessions(index, pipeline.activeSessions);
     this.#schedule.spent(monotonicMs() - startedMs, idle);
+  }
+
+  /** The FORWARDs that the lease just judged had held up. */
+  #followUp(nowMs: number, sink: PacketSink): void {
+    const { pipeline, log } = this.#parts;
+    for (;;) {
+      const verdict = pipeline.takeHeld(nowMs);
+      if (verdict === Verdict.Held) return;
+      if (verdict === Verdict.Forward) sink.forwardHeld(nowMs);
+      else log?.refused(pipeline.dropReason, pipeline.held.sources, pipeline.held.sourceBase);
+    }
   }
 
   #tick(nowMs: number, replies: ReplySink): void {

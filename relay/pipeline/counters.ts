@@ -89,7 +89,7 @@ export const PRIMARY_DROP_REASONS: readonly CounterName[] = [
   'send_failed_packets',
 ];
 
-/** What is wrong with the books, or undefined when they balance. Holds whenever no lease waits in a queue. */
+/** What is wrong with the books, or undefined when they balance. Holds whenever no lease waits to be verified. */
 export function bookImbalance(cells: Float64Array): string | undefined {
   const at = (name: CounterName): number => cells[Counter[name]]!;
   const reasons = PRIMARY_DROP_REASONS.reduce((sum, name) => sum + at(name), 0);

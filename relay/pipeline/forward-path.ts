@@ -39,6 +39,7 @@ import { refillBuckets, takeHard, takeSoft } from '../session/token-bucket.ts';
 import type { Books } from './books.ts';
 import { Counter } from './counters.ts';
 import type { ForbiddenAddresses } from './forbidden-addresses.ts';
+import type { HeldForwards } from './held-forwards.ts';
 import { Rate } from './rate-limits.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { SessionPool } from './session-pool.ts';
@@ -52,7 +53,8 @@ export interface ForwardRules {
 
 /**
  * FORWARD, the hot path. Order of checks (wire reference 1): session, active, sender, payload and CRC, replay, hard limit;
- * the budget of a silent receiver stands before the hard limit, so that what nobody gets uses none of it up.
+ * the budget of a silent receiver stands before the hard limit, so that what nobody gets uses none of it up. Who is no peer of an
+ * active session is charged to the source limit, and held while a LEASE_PRESENT for the session waits.
  */
 export class ForwardPath {
   flow = 0;
@@ -67,13 +69,17 @@ export class ForwardPath {
   readonly #leaseDurationMs: number;
   readonly #renewOnTraffic: boolean;
   readonly #rebinds: boolean;
+  readonly #held: HeldForwards;
   readonly #sequence: Uint32Array = new Uint32Array(FORWARD_WORDS);
+  /** Of the datagram that is judged just now. */
+  #turn: Turn = Turn.First;
 
   constructor(
     pool: SessionPool,
     books: Books,
     limits: RateLimits,
     forbidden: ForbiddenAddresses,
+    held: HeldForwards,
     rules: ForwardRules,
   ) {
     this.#pool = pool;
@@ -82,6 +88,7 @@ export class ForwardPath {
     this.#books = books;
     this.#limits = limits;
     this.#forbidden = forbidden;
+    this.#held = held;
     this.#leaseDurationMs = rules.leaseDurationMs;
     this.#renewOnTraffic = rules.renewOnTraffic;
     this.#rebinds = rules.rebindOnForward === 'port';
@@ -97,7 +104,10 @@ export class ForwardPath {
     sourceBase: number,
     nowMs: number,
   ): Verdict {
-    if (slot < 0) return this.#fromStranger(source, sourceBase, Counter.session_not_found_packets, nowMs);
+    if (slot < 0) {
+      const reason = Counter.session_not_found_packets;
+      return this.#fromStranger(bytes, offset, length, source, sourceBase, reason, nowMs);
+    }
     const words = this.#words;
     const floats = this.#floats;
     const session = wordsAt(slot);
@@ -107,7 +117,8 @@ export class ForwardPath {
     const active =
       (words[session + STATE]! & HAS_BOTH) === HAS_BOTH && nowMs < floats[floatsAt(slot) + EXPIRES]!;
     if (!active) {
-      return this.#fromStranger(source, sourceBase, Counter.session_not_active_packets, nowMs);
+      const reason = Counter.session_not_active_packets;
+      return this.#fromStranger(bytes, offset, length, source, sourceBase, reason, nowMs);
     }
 
     const sequence = this.#sequence;
@@ -117,7 +128,7 @@ export class ForwardPath {
       if (problem !== ForwardProblem.None) return this.#drop(Counter.invalid_packets);
     } else {
       sender = this.#rebind(bytes, offset, length, slot, source, sourceBase, nowMs);
-      if (sender < 0) return Verdict.Drop;
+      if (sender < 0) return sender === HELD ? Verdict.Held : Verdict.Drop;
     }
 
     const peer = peerWordsAt(slot, sender);
@@ -151,7 +162,16 @@ export class ForwardPath {
     return Verdict.Forward;
   }
 
-  /** The role of the peer that sends from a new port, moved there; or -1, and the packet is counted as dropped. */
+  /** Judges a datagram out of HeldForwards: Held again while it may wait and would be dropped. */
+  receiveHeld(slot: number, nowMs: number): Verdict {
+    const { bytes, offset, length, sources, sourceBase, due } = this.#held;
+    this.#turn = due ? Turn.Last : Turn.Again;
+    const verdict = this.receive(bytes, offset, length, slot, sources, sourceBase, nowMs);
+    this.#turn = Turn.First;
+    return verdict;
+  }
+
+  /** The role of the peer that sends from a new port, moved there; or HELD; or -1, and the packet is counted as dropped. */
   #rebind(
     bytes: Uint8Array,
     offset: number,
@@ -161,13 +181,12 @@ export class ForwardPath {
     sourceBase: number,
     nowMs: number,
   ): number {
-    if (
-      !isGlimpsed(this.#words, this.#floats, slot, source, sourceBase, nowMs) &&
-      this.#limits.source(source, sourceBase, nowMs) !== Rate.Within
-    ) {
+    const glimpsed = isGlimpsed(this.#words, this.#floats, slot, source, sourceBase, nowMs);
+    if (!glimpsed && this.#isOverRate(source, sourceBase, nowMs)) {
       this.#books.drop(Counter.rate_limited_packets);
       return -1;
     }
+    if (this.#hold(bytes, offset, length, source, sourceBase)) return HELD;
     const sound =
       this.#rebinds &&
       forwardSequence(bytes, offset + HEADER_BYTES, length - HEADER_BYTES, this.#sequence) ===
@@ -187,9 +206,28 @@ export class ForwardPath {
     return role;
   }
 
-  #fromStranger(source: Int32Array, sourceBase: number, reason: number, nowMs: number): Verdict {
-    const within = this.#limits.source(source, sourceBase, nowMs) === Rate.Within;
-    return this.#drop(within ? reason : Counter.rate_limited_packets);
+  #fromStranger(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    source: Int32Array,
+    sourceBase: number,
+    reason: number,
+    nowMs: number,
+  ): Verdict {
+    if (this.#isOverRate(source, sourceBase, nowMs)) return this.#drop(Counter.rate_limited_packets);
+    if (this.#hold(bytes, offset, length, source, sourceBase)) return Verdict.Held;
+    return this.#drop(reason);
+  }
+
+  /** A datagram that was held was charged to its source when it came. */
+  #isOverRate(source: Int32Array, sourceBase: number, nowMs: number): boolean {
+    return this.#turn === Turn.First && this.#limits.source(source, sourceBase, nowMs) !== Rate.Within;
+  }
+
+  #hold(bytes: Uint8Array, offset: number, length: number, source: Int32Array, sourceBase: number): boolean {
+    if (this.#turn !== Turn.First) return this.#turn === Turn.Again;
+    return this.#held.push(bytes, offset, length, source, sourceBase);
   }
 
   #drop(reason: number): Verdict {
@@ -197,3 +235,9 @@ export class ForwardPath {
     return Verdict.Drop;
   }
 }
+
+/** As a datagram comes; once more, out of HeldForwards; and there for the last time. */
+const Turn = { First: 0, Again: 1, Last: 2 } as const;
+type Turn = (typeof Turn)[keyof typeof Turn];
+
+const HELD = -2;

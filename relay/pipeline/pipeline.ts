@@ -14,6 +14,7 @@ import { CleanUp } from './clean-up.ts';
 import { Counter } from './counters.ts';
 import { ForbiddenAddresses } from './forbidden-addresses.ts';
 import { ForwardPath } from './forward-path.ts';
+import { HeldForwards } from './held-forwards.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { LeaseVerifier } from './lease-desk.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -50,6 +51,8 @@ export interface PipelineOptions {
   readonly journal: SessionJournal | undefined;
   readonly verify: LeaseVerifier;
   readonly insecure: boolean;
+  /** HELD_BYTES for datagrams that wait; what takeHeld gives lies there. */
+  readonly heldBytes: Uint8Array;
   readonly nowMs: number;
   readonly wallMs: number;
 }
@@ -59,13 +62,15 @@ export interface PipelineOptions {
  * milliseconds: it judges claims, fills LEASE_ACK and stamps records, and ends no session.
  */
 export class Pipeline {
-  /** After Verdict.Forward, and after takeDue: the address to send to is the six words at `destinationBase`. */
+  /** After Verdict.Forward (of receive and takeHeld), and after takeDue: the address to send to is the six words at `destinationBase`. */
   readonly destinations: Int32Array;
   destinationBase = 0;
   /** After Verdict.Reply, and after takeDue: what to send. */
   readonly reply: Uint8Array;
   /** After Verdict.Stun: six address words. */
   readonly stunMapped: Int32Array;
+  /** After takeHeld: the datagram and its source. */
+  readonly held: HeldForwards;
 
   readonly #table: SessionTable;
   readonly #pool: SessionPool;
@@ -89,7 +94,8 @@ export class Pipeline {
     this.#forbidden = new ForbiddenAddresses();
     this.#answer = new Answer();
     const rates = new RateLimits(seed, limits.ipRateLimitPps, limits.identityRateLimitPps);
-    this.#forwards = new ForwardPath(this.#pool, this.#books, rates, this.#forbidden, limits);
+    this.held = new HeldForwards(options.heldBytes, this.#table);
+    this.#forwards = new ForwardPath(this.#pool, this.#books, rates, this.#forbidden, this.held, limits);
     this.#leases = new LeaseDesk(this.#pool, this.#books, rates, this.#forbidden, admission, this.#answer, {
       verify: options.verify,
       insecure: options.insecure,
@@ -135,7 +141,7 @@ export class Pipeline {
 
   /**
    * One datagram of `length` bytes (0 included) at `offset`, from the address words at `sourceBase`. Counts it. Nothing of
-   * `bytes` or `source` is kept. Never throws.
+   * `bytes` or `source` is kept, but a copy of what is Held. Never throws.
    */
   receive(
     bytes: Uint8Array,
@@ -162,7 +168,7 @@ export class Pipeline {
     return this.#lease(type, bytes, offset, length, slot, source, sourceBase, nowMs);
   }
 
-  /** A LEASE_PRESENT out of the queue: verified (about 0.1 ms) and judged. Reply (send it to the source) or Drop. */
+  /** A LEASE_PRESENT out of the queue: verified (about 0.1 ms) and judged. Reply (send it to the source) or Drop; then see takeHeld. */
   present(
     bytes: Uint8Array,
     offset: number,
@@ -173,7 +179,26 @@ export class Pipeline {
     wallMs: number,
   ): Verdict {
     this.#books.dropReason = -1;
+    this.held.presentJudged(bytes, offset);
     return this.#leases.present(bytes, offset, length, source, sourceBase, nowMs, wallMs);
+  }
+
+  /**
+   * What became of the FORWARDs that the LEASE_PRESENT judged last had held up. Call after each present, before the next receive,
+   * until it says Held. At Forward send on what `held` has; its bytes stay until the next receive.
+   */
+  takeHeld(nowMs: number): Verdict {
+    const { held } = this;
+    while (held.next()) {
+      this.#books.dropReason = -1;
+      const slot = this.#table.find(held.bytes, held.offset + SESSION_ID_OFFSET);
+      const verdict = this.#forwards.receiveHeld(slot, nowMs);
+      if (verdict === Verdict.Held) continue;
+      held.remove();
+      this.destinationBase = this.#forwards.destinationBase;
+      return verdict;
+    }
+    return Verdict.Held;
   }
 
   /**
@@ -198,17 +223,23 @@ export class Pipeline {
     this.#books.add(Counter.send_failed_packets, packets);
   }
 
-  /** Leases that found the queue full after Verdict.Lease. */
-  queueFull(packets: number): void {
-    this.#books.add(Counter.dropped_packets, packets);
-    this.#books.add(Counter.backpressure_dropped_packets, packets);
+  /** The lease of the latest receive found the queue full after Verdict.Lease. */
+  queueFull(): void {
+    this.held.presentLost();
+    this.#backpressure(1);
   }
 
   /** Packets for which the ring to another worker was full, so that no `receive` ever sees them: received and dropped. */
   handOverFull(packets: number, bytes: number): void {
     this.#books.add(Counter.packets_rx, packets);
     this.#books.add(Counter.bytes_rx, bytes);
-    this.queueFull(packets);
+    this.#backpressure(packets);
+  }
+
+  /** Nothing is judged any more: what still waits is dropped. */
+  end(): void {
+    this.#backpressure(this.held.presents + this.held.size);
+    this.held.clear();
   }
 
   /** Cleans up, and learns how far the wall clock is ahead. Bounded work; call it a few times a second. */
@@ -252,7 +283,10 @@ export class Pipeline {
   ): Verdict {
     const wallMs = nowMs + this.#wallAheadMs;
     if (type === MessageType.LeasePresent) {
-      return this.#leases.receivePresent(bytes, offset, length, slot, source, sourceBase, nowMs, wallMs);
+      const leases = this.#leases;
+      const verdict = leases.receivePresent(bytes, offset, length, slot, source, sourceBase, nowMs, wallMs);
+      if (verdict === Verdict.Lease) this.held.presentCame(bytes, offset);
+      return verdict;
     }
     if (type === MessageType.LeaseRenew) {
       return this.#leases.receiveRenew(bytes, offset, length, slot, source, sourceBase, nowMs, wallMs);
@@ -260,6 +294,11 @@ export class Pipeline {
     // LEASE_ACK and LEASE_REJECT are the relay's to send.
     this.#books.drop(Counter.invalid_packets);
     return Verdict.Drop;
+  }
+
+  #backpressure(packets: number): void {
+    this.#books.add(Counter.dropped_packets, packets);
+    this.#books.add(Counter.backpressure_dropped_packets, packets);
   }
 
   #notOurs(

@@ -9,5 +9,7 @@ export const Verdict = {
   Lease: 3,
   /** The STUN answer that was waited for; see Pipeline.stunMapped. */
   Stun: 4,
+  /** A FORWARD that waits for a LEASE_PRESENT (a copy of it, counted as received only): see Pipeline.takeHeld. */
+  Held: 5,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];

@@ -54,6 +54,14 @@ export class SessionTable {
     }
   }
 
+  /** The seeded hash of the id at `offset`, 32 bits. */
+  hash(bytes: Uint8Array, offset: number): number {
+    const a = readI32(bytes, offset);
+    const b = readI32(bytes, offset + 4);
+    const c = readI32(bytes, offset + 8);
+    return this.#hash(a, b, c, readI32(bytes, offset + 12));
+  }
+
   /** Gives the id (16 bytes at `offset`, not in the table yet) a zeroed slot; -1 when none is free. */
   insert(bytes: Uint8Array, offset: number): number {
     if (this.size === this.capacity) return -1;

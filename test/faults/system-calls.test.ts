@@ -6,12 +6,14 @@ import { MessageChannel } from 'node:worker_threads';
 
 import type { Libc } from '../../relay/datapath/libc.ts';
 import { MmsgLoop } from '../../relay/datapath/mmsg-loop.ts';
+import { NativeBlock } from '../../relay/datapath/native-block.ts';
 import { ReceiveBatch } from '../../relay/datapath/receive.ts';
 import { SharedState } from '../../relay/datapath/shared-state.ts';
 import { openSockets } from '../../relay/datapath/sockets.ts';
 import { Trains } from '../../relay/datapath/trains.ts';
 import { assembleWorker } from '../../relay/datapath/worker-assembly.ts';
 import { bookImbalance, Counter } from '../../relay/pipeline/counters.ts';
+import { HELD_BYTES } from '../../relay/pipeline/held-forwards.ts';
 import { Role } from '../../relay/protocol/role.ts';
 import { RELAY } from '../relay/lease/leases.ts';
 import {
@@ -54,6 +56,7 @@ class CountedWorker {
     const fd = fds[0]!;
     this.#fd = fd;
     this.address = Int32Array.of(0, 0, 0xffff, (127 << 24) | 1, address.port, 0);
+    const held = new NativeBlock(HELD_BYTES);
     const { pipeline, counters, state, duties } = assembleWorker(
       {
         index: 0,
@@ -75,6 +78,7 @@ class CountedWorker {
       },
       this.#channel.port1,
       () => trains,
+      held.bytes,
     );
     const trains: Trains = new Trains(counted, fd, 4, 20, true, pipeline);
     const batch = new ReceiveBatch(counted, fd, 4, false);
@@ -87,6 +91,7 @@ class CountedWorker {
       duties,
       batch,
       trains,
+      held,
       others: undefined,
     });
   }

@@ -5,6 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { SharedAdmission } from '../../relay/pipeline/admission.ts';
 import { ADMISSION_FLOATS, ADMISSION_WORDS } from '../../relay/pipeline/admission.ts';
 import { bookImbalance, COUNTER_CELLS } from '../../relay/pipeline/counters.ts';
+import { HELD_BYTES } from '../../relay/pipeline/held-forwards.ts';
 import { LeaseQueue } from '../../relay/pipeline/lease-queue.ts';
 import { Pipeline } from '../../relay/pipeline/pipeline.ts';
 import { Verdict } from '../../relay/pipeline/verdict.ts';
@@ -55,6 +56,7 @@ class FloodedPipeline implements Running {
       journal: undefined,
       verify: stubLeases().verify,
       insecure: false,
+      heldBytes: new Uint8Array(HELD_BYTES),
       nowMs: this.#nowMs,
       wallMs: START_WALL_MS,
     });
@@ -89,7 +91,7 @@ class FloodedPipeline implements Running {
     const verdict = pipeline.receive(bytes, 0, bytes.length, source, 0, this.#nowMs);
     if (verdict === Verdict.Forward) pipeline.forwarded(1, bytes.length);
     if (verdict === Verdict.Lease && !this.#queue.push(bytes, 0, bytes.length, source, 0, false)) {
-      pipeline.queueFull(1);
+      pipeline.queueFull();
     }
     if (!random.oneIn(16)) return;
     while (this.#queue.shift()) {
@@ -103,6 +105,11 @@ class FloodedPipeline implements Running {
         this.#nowMs,
         wallMs,
       );
+      for (;;) {
+        const held = pipeline.takeHeld(this.#nowMs);
+        if (held === Verdict.Held) break;
+        if (held === Verdict.Forward) pipeline.forwarded(1, pipeline.held.length);
+      }
     }
     pipeline.sweep(this.#nowMs, wallMs);
     while (pipeline.takeDue(this.#nowMs, wallMs) === Verdict.Reply);

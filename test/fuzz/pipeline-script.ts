@@ -36,8 +36,13 @@ export type Step =
       /** Seed of the mutation; undefined: an exact copy. */
       readonly mutation: number | undefined;
     }
-  /** Both peers of a pair present their leases for the pair's n-th session. */
-  | { readonly kind: 'meet'; readonly pair: number; readonly generation: number }
+  /** Both peers of a pair present their leases for the pair's n-th session; hasty: and send at once, before any is verified. */
+  | {
+      readonly kind: 'meet';
+      readonly pair: number;
+      readonly generation: number;
+      readonly hasty: boolean;
+    }
   /** A peer presents its newer lease. */
   | { readonly kind: 'renew'; readonly pair: number; readonly role: 0 | 1 }
   /** A peer of a pair sends its last packet a second time. */
@@ -66,7 +71,9 @@ export function script(random: Random, leases: Leases, length: number): Step[] {
   const material = materialOf(leases);
   const met = Array.from({ length: PAIRS }, () => 0);
   const steps: Step[] = [];
-  for (let pair = 0; pair < PAIRS; pair++) steps.push({ kind: 'meet', pair, generation: 0 });
+  for (let pair = 0; pair < PAIRS; pair++) {
+    steps.push({ kind: 'meet', pair, generation: 0, hasty: random.oneIn(2) });
+  }
   while (steps.length < length) steps.push(step(random, material, met));
   return steps;
 }
@@ -101,7 +108,7 @@ function step(random: Random, material: Material, met: number[]): Step {
   if (kind < 982) {
     const generation = (met[pair]! + 1) % GENERATIONS;
     met[pair] = generation;
-    return { kind: 'meet', pair, generation };
+    return { kind: 'meet', pair, generation, hasty: random.oneIn(2) };
   }
   // Far steps are rare: after them every lease has expired, and little is left to go wrong.
   const far = random.oneIn(24);

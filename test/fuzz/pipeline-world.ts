@@ -1,6 +1,7 @@
 import { SharedAdmission } from '../../relay/pipeline/admission.ts';
 import { ADMISSION_FLOATS, ADMISSION_WORDS } from '../../relay/pipeline/admission.ts';
 import { bookImbalance, Counter, COUNTER_CELLS } from '../../relay/pipeline/counters.ts';
+import { HELD_BYTES } from '../../relay/pipeline/held-forwards.ts';
 import { LeaseQueue } from '../../relay/pipeline/lease-queue.ts';
 import { Pipeline } from '../../relay/pipeline/pipeline.ts';
 import type { PipelineLimits } from '../../relay/pipeline/pipeline.ts';
@@ -108,6 +109,8 @@ export class PipelineWorld {
   #nowMs = 1e7;
   #wallMs = START_WALL_MS;
   #stunUntilMs = -Infinity;
+  /** What takeHeld gave to send on in the last call of #verify. */
+  #released: string[] = [];
 
   /** What the pipeline did, in a number. */
   get trace(): number {
@@ -133,7 +136,7 @@ export class PipelineWorld {
         this.#copy(step.pair, step.back, step.source, step.mutation);
         break;
       case 'meet':
-        this.#meet(step.pair, step.generation);
+        this.#meet(step.pair, step.generation, step.hasty);
         break;
       case 'renew':
         this.#renew(step.pair, step.role);
@@ -208,6 +211,7 @@ export class PipelineWorld {
       journal: undefined,
       verify: this.#leases.verify,
       insecure,
+      heldBytes: new Uint8Array(HELD_BYTES),
       nowMs: this.#nowMs,
       wallMs: this.#wallMs,
     });
@@ -233,7 +237,7 @@ export class PipelineWorld {
       case Verdict.Lease: {
         this.#oracle.presented(bytes, source);
         const { knownSession } = pipeline;
-        if (!this.#queue.push(this.#arena, offset, length, source, 0, knownSession)) pipeline.queueFull(1);
+        if (!this.#queue.push(this.#arena, offset, length, source, 0, knownSession)) pipeline.queueFull();
         break;
       }
       case Verdict.Stun:
@@ -245,6 +249,9 @@ export class PipelineWorld {
         break;
       case Verdict.Drop:
         if (pipeline.dropReason < 0) throw new Error('dropped without a reason');
+        break;
+      case Verdict.Held:
+        if (this.#queue.size === 0) throw new Error('held, but no lease waits');
         break;
     }
     return verdict;
@@ -263,6 +270,7 @@ export class PipelineWorld {
   /** Verifies up to `leases` of those that wait. */
   #verify(leases: number): void {
     const queue = this.#queue;
+    this.#released = [];
     for (let left = leases; left > 0 && queue.shift(); left--) {
       const { offset, length, sourceBase } = queue;
       const verdict = this.#pipeline.present(
@@ -275,13 +283,37 @@ export class PipelineWorld {
         this.#wallMs,
       );
       this.#oracle.fold(verdict);
-      if (verdict === Verdict.Drop) continue;
-      if (verdict !== Verdict.Reply) throw new Error(`present gave verdict ${verdict}`);
-      this.#oracle.judgeReply(
-        this.#pipeline,
-        queue.bytes.subarray(offset, offset + length),
-        queue.sources.slice(sourceBase, sourceBase + ADDRESS_WORDS),
+      if (verdict === Verdict.Reply) {
+        this.#oracle.judgeReply(
+          this.#pipeline,
+          queue.bytes.subarray(offset, offset + length),
+          queue.sources.slice(sourceBase, sourceBase + ADDRESS_WORDS),
+        );
+      } else if (verdict !== Verdict.Drop) throw new Error(`present gave verdict ${verdict}`);
+      this.#takeHeld();
+    }
+  }
+
+  #takeHeld(): void {
+    const pipeline = this.#pipeline;
+    const { held } = pipeline;
+    for (;;) {
+      const verdict = pipeline.takeHeld(this.#nowMs);
+      this.#oracle.fold(verdict);
+      if (verdict === Verdict.Held) return;
+      if (verdict === Verdict.Drop) {
+        if (pipeline.dropReason < 0) throw new Error('dropped without a reason');
+        continue;
+      }
+      if (verdict !== Verdict.Forward) throw new Error(`takeHeld gave verdict ${verdict}`);
+      const bytes = held.bytes.slice(held.offset, held.offset + held.length);
+      this.#oracle.judgeForward(
+        pipeline,
+        bytes,
+        held.sources.slice(held.sourceBase, held.sourceBase + ADDRESS_WORDS),
       );
+      pipeline.forwarded(1, held.length);
+      this.#released.push(Buffer.from(bytes).toString('hex'));
     }
   }
 
@@ -305,12 +337,14 @@ export class PipelineWorld {
     }
   }
 
-  #meet(index: number, generation: number): void {
+  #meet(index: number, generation: number, hasty: boolean): void {
     const pair = this.#pairs[index]!;
     this.#verify(Infinity);
     pair.generation = undefined;
     const { leaseDurationMs, renewOnTraffic } = this.#options.limits;
-    const acknowledged = ([0, 1] as const).every((role) => this.#present(index, generation, role));
+    const acknowledged = hasty
+      ? this.#meetHastily(index, generation)
+      : ([0, 1] as const).every((role) => this.#present(index, generation, role));
     if (!acknowledged) return;
     const lease = this.#leases.expiresMs(this.#leaseOf(index, generation, 1));
     pair.generation = generation;
@@ -318,19 +352,68 @@ export class PipelineWorld {
     this.#talk(index, 100);
   }
 
+  /** Both present and send without waiting for an answer, as deployed peers do: nothing is lost but to the rate limit. */
+  #meetHastily(index: number, generation: number): boolean {
+    const { sequences } = this.#pairs[index]!;
+    const before = this.#cells[Counter.lease_accepted_packets]!;
+    const presents = ([0, 1] as const).map((role) => {
+      const present = this.#presentOf(index, generation, this.#leaseOf(index, generation, role), role);
+      this.#deliver(present, peerAddress(index, role));
+      return present;
+    });
+    const sent: [string[], string[]] = [[], []];
+    for (const role of [0, 1, 0, 1] as const) {
+      const packet = this.#rift(index, generation, role, ++sequences[generation]!, 64);
+      const verdict = this.#deliver(packet, peerAddress(index, role));
+      if (verdict === Verdict.Held) sent[role].push(Buffer.from(packet).toString('hex'));
+      else if (verdict === Verdict.Drop && this.#queue.size === 2) {
+        const { dropReason } = this.#pipeline;
+        if (dropReason !== Counter.rate_limited_packets) {
+          throw new Error(`a packet behind a present was dropped for reason ${dropReason}`);
+        }
+      }
+    }
+    this.#verify(Infinity);
+    if (this.#cells[Counter.lease_accepted_packets]! - before < 2) return false;
+    for (const own of sent) {
+      const came = this.#released.filter((packet) => own.includes(packet));
+      if (came.join() !== own.join()) {
+        throw new Error(
+          `of ${own.length} packets behind a present ${came.length} came through, in whatever order`,
+        );
+      }
+    }
+    for (const present of presents) this.#keep(index, present);
+    return true;
+  }
+
   /** Presents, and says whether that was acknowledged at once. */
   #present(pair: number, generation: number, role: RoleNumber, lease?: number): boolean {
-    const index = lease ?? this.#leaseOf(pair, generation, role);
-    const token = Buffer.from(this.#leases.tokens[index]!).toString('latin1');
-    const datagram = leasePresentDatagram(pairSession(pair, generation), role, token);
+    const datagram = this.#presentOf(pair, generation, lease ?? this.#leaseOf(pair, generation, role), role);
     const before = this.#cells[Counter.lease_accepted_packets]!;
     this.#deliver(datagram, peerAddress(pair, role));
     this.#verify(Infinity);
     if (this.#cells[Counter.lease_accepted_packets] === before) return false;
-    // Nobody gets hold of a lease that the relay has not accepted: with a newer one whoever presents it first would win.
-    const { presented } = this.#pairs[pair]!;
-    this.#pairs[pair]!.presented = [datagram, ...presented].slice(0, PRESENTED_KEPT);
+    this.#keep(pair, datagram);
     return true;
+  }
+
+  #presentOf(pair: number, generation: number, lease: number, role: RoleNumber): Uint8Array {
+    const token = Buffer.from(this.#leases.tokens[lease]!).toString('latin1');
+    return leasePresentDatagram(pairSession(pair, generation), role, token);
+  }
+
+  /** Nobody gets hold of a lease that the relay has not accepted: with a newer one whoever presents it first would win. */
+  #keep(pair: number, present: Uint8Array): void {
+    const { presented } = this.#pairs[pair]!;
+    this.#pairs[pair]!.presented = [present, ...presented].slice(0, PRESENTED_KEPT);
+  }
+
+  #rift(pair: number, generation: number, role: RoleNumber, sequence: number, size: number): Uint8Array {
+    const packet = this.#packet.subarray(0, size);
+    writeHeader(packet, 0, MessageType.Forward, pairSession(pair, generation), 0);
+    writeRiftTransport(packet, HEADER_BYTES, 7 + role, 0, sequence);
+    return packet;
   }
 
   #copy(pair: number, back: number, source: Int32Array, mutation: number | undefined): void {
@@ -365,10 +448,8 @@ export class PipelineWorld {
       return;
     }
     const sequence = (pair.sequences[generation] = pair.sequences[generation]! + 1);
-    const packet = this.#packet.subarray(0, size);
-    writeHeader(packet, 0, MessageType.Forward, pairSession(index, generation), 0);
     for (const role of [0, 1] as const) {
-      writeRiftTransport(packet, HEADER_BYTES, 7 + role, 0, sequence);
+      const packet = this.#rift(index, generation, role, sequence, size);
       const verdict = this.#deliver(packet, peerAddress(index, role));
       const receiver = peerAddress(index, (1 - role) as RoleNumber);
       const { destinations, destinationBase, dropReason } = this.#pipeline;
@@ -390,9 +471,7 @@ export class PipelineWorld {
   #again(index: number, role: RoleNumber): void {
     const { generation, sequences, untilMs, windowIsNew } = this.#pairs[index]!;
     if (generation === undefined || windowIsNew || this.#nowMs >= untilMs) return;
-    const packet = this.#packet.subarray(0, 64);
-    writeHeader(packet, 0, MessageType.Forward, pairSession(index, generation), 0);
-    writeRiftTransport(packet, HEADER_BYTES, 7 + role, 0, sequences[generation]!);
+    const packet = this.#rift(index, generation, role, sequences[generation]!, 64);
     const verdict = this.#deliver(packet, peerAddress(index, role));
     const { dropReason } = this.#pipeline;
     if (verdict !== Verdict.Drop || dropReason !== Counter.replay_dropped_packets) {
@@ -448,6 +527,7 @@ export class PipelineWorld {
     const waiting = this.#queue.size;
     if (waiting > this.#options.queueCapacity) throw new Error(`${waiting} leases wait`);
     if (waiting > 0) return;
+    if (this.#pipeline.held.size > 0) throw new Error('packets are held, but no lease waits');
     const imbalance = bookImbalance(this.#cells);
     if (imbalance !== undefined) throw new Error(imbalance);
   }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { HandOver } from '../../../relay/datapath/hand-over.ts';
 import { MmsgLoop } from '../../../relay/datapath/mmsg-loop.ts';
+import { NativeBlock } from '../../../relay/datapath/native-block.ts';
 import { Nudge } from '../../../relay/datapath/nudge.ts';
 import { ReceiveBatch } from '../../../relay/datapath/receive.ts';
 import { SharedState } from '../../../relay/datapath/shared-state.ts';
@@ -13,6 +14,7 @@ import { openSockets } from '../../../relay/datapath/sockets.ts';
 import { Trains } from '../../../relay/datapath/trains.ts';
 import { assembleWorker } from '../../../relay/datapath/worker-assembly.ts';
 import { bookImbalance, Counter, type CounterName } from '../../../relay/pipeline/counters.ts';
+import { HELD_BYTES } from '../../../relay/pipeline/held-forwards.ts';
 import { HEADER_BYTES, MessageType, writeHeader } from '../../../relay/protocol/header.ts';
 import { writeRiftTransport } from '../../../relay/protocol/rift.ts';
 import { Role } from '../../../relay/protocol/role.ts';
@@ -37,6 +39,7 @@ class Worker0 {
     this.#state = SharedState.allocate(workers);
     const rings = HandOver.allocate(Math.max(2, workers));
     const cookie = new Int32Array(4);
+    const held = new NativeBlock(HELD_BYTES);
     const socket = { kind: 'mmsg', fd: fds[0]!, bound: address, coalescing, segmenting: true } as const;
     const { pipeline, counters, state, duties } = assembleWorker(
       {
@@ -59,6 +62,7 @@ class Worker0 {
       },
       this.#channel.port1,
       () => trains,
+      held.bytes,
     );
     const trains: Trains = new Trains(libc, fds[0]!, 4, 20, true, pipeline);
     this.#loop = new MmsgLoop({
@@ -70,6 +74,7 @@ class Worker0 {
       duties,
       batch: new ReceiveBatch(libc, fds[0]!, 4, coalescing),
       trains,
+      held,
       others:
         workers === 1
           ? undefined
@@ -94,6 +99,12 @@ class Worker0 {
 
   count(name: CounterName): number {
     return this.#state.counters(0)[Counter[name]]!;
+  }
+
+  /** As when the main thread says stop. */
+  end(): void {
+    this.#state.stop();
+    this.#loop.run();
   }
 
   /** Ends it, as the main thread would, and checks the books. */
@@ -130,6 +141,23 @@ test('what finds no room in the ring to its worker is received and dropped: back
   assert.equal(relay.count('session_not_found_packets'), 8);
   assert.equal(relay.count('packets_rx'), 8 + packets - 256);
   assert.equal(relay.count('bytes_rx'), 100 * (8 + packets - 256));
+  sender.close();
+  relay.close();
+});
+
+test('leases that still wait when a worker ends, and packets that wait for them, are in the books', () => {
+  const relay = new Worker0(1);
+  const sender = new NativeSocket('127.0.0.2', 4, false);
+  const ids = Array.from({ length: 10 }, newSessionId);
+  const presents = ids.map((id) => presentOf(id, Role.Client));
+  const length = presents[0]!.length;
+  sendTrain(sender, relay.address, [...presents, ...ids.map((id) => forwardOf(id, 1, length))]);
+  while (relay.count('packets_rx') < 20) relay.turn();
+  const accepted = relay.count('lease_accepted_packets');
+  assert.ok(accepted < 10, 'a turn verifies no more than four');
+  relay.end();
+  assert.equal(relay.count('backpressure_dropped_packets'), 2 * (10 - accepted));
+  assert.equal(relay.count('session_not_active_packets'), accepted);
   sender.close();
   relay.close();
 });

@@ -5,6 +5,7 @@ import type { LeaseVerdict } from '../../../relay/lease/verify-lease.ts';
 import { ADMISSION_FLOATS, ADMISSION_WORDS, SharedAdmission } from '../../../relay/pipeline/admission.ts';
 import { bookImbalance, Counter, COUNTER_CELLS } from '../../../relay/pipeline/counters.ts';
 import type { CounterName } from '../../../relay/pipeline/counters.ts';
+import { HELD_BYTES } from '../../../relay/pipeline/held-forwards.ts';
 import { Pipeline } from '../../../relay/pipeline/pipeline.ts';
 import type { LeaseVerifier, PipelineLimits } from '../../../relay/pipeline/pipeline.ts';
 import { Verdict } from '../../../relay/pipeline/verdict.ts';
@@ -57,7 +58,23 @@ export type Outcome =
     }
   | { readonly kind: 'reject'; readonly reason: number; readonly counter: CounterName }
   | { readonly kind: 'drop'; readonly counter: CounterName }
-  | { readonly kind: 'stun'; readonly mapped: string };
+  | { readonly kind: 'stun'; readonly mapped: string }
+  /** A lease that is to be verified, and a FORWARD that waits for one. */
+  | { readonly kind: 'waits' | 'held' };
+
+/** What a lease got, and after it the FORWARDs that it had held up, in order. */
+export interface Verified {
+  readonly outcome: Outcome;
+  readonly held: readonly { readonly bytes: Uint8Array; readonly outcome: Outcome }[];
+}
+
+interface Arrival {
+  /** The datagram is not at offset 0, nor the address, so that mixed-up offsets show. */
+  readonly buffer: Uint8Array;
+  readonly length: number;
+  readonly sources: Int32Array;
+  readonly from: string;
+}
 
 export interface HarnessOptions {
   readonly limits?: Partial<PipelineLimits>;
@@ -85,6 +102,7 @@ export class Harness {
   nowMs: number;
   wallMs: number;
   verifications = 0;
+  readonly #waiting: Arrival[] = [];
 
   constructor(options: HarnessOptions = {}) {
     this.nowMs = options.startMs ?? START_MS;
@@ -112,6 +130,7 @@ export class Harness {
         return (options.verify ?? judge)(token, sessionId, role, wallMs, insecureIdentity);
       },
       insecure: options.insecure ?? false,
+      heldBytes: new Uint8Array(HELD_BYTES),
       nowMs: this.nowMs,
       wallMs: this.wallMs,
     });
@@ -139,34 +158,39 @@ export class Harness {
     }
   }
 
+  /** A lease is verified at once. */
   send(bytes: Uint8Array, from: string): Outcome {
+    const outcome = this.arrive(bytes, from);
+    if (outcome.kind !== 'waits') return outcome;
+    const { outcome: verified, held } = this.#verify(this.#waiting.pop()!);
+    assert.equal(held.length, 0, 'held FORWARDs are for who calls arrive and verify');
+    return verified;
+  }
+
+  /** A lease waits until it is verified. */
+  arrive(bytes: Uint8Array, from: string): Outcome {
     const source = parseAddress(from);
     assert.ok(source, `bad address ${from}`);
-    // Not at offset 0, so that mixed-up offsets show.
-    const buffer = new Uint8Array(bytes.length + 11);
+    const { length } = bytes;
+    const buffer = new Uint8Array(length + 11);
     buffer.set(bytes, 7);
     const sources = new Int32Array(12);
     sources.set(source, 6);
-    const { pipeline } = this;
-    let verdict = pipeline.receive(buffer, 7, bytes.length, sources, 6, this.nowMs);
-    if (verdict === Verdict.Lease) {
-      verdict = pipeline.present(buffer, 7, bytes.length, sources, 6, this.nowMs, this.wallMs);
-    }
-    if (verdict === Verdict.Forward) {
-      pipeline.forwarded(1, bytes.length);
-      return {
-        kind: 'forward',
-        to: formatAddress(pipeline.destinations, pipeline.destinationBase),
-        flow: pipeline.flow,
-      };
-    }
-    if (verdict === Verdict.Stun) return { kind: 'stun', mapped: formatAddress(pipeline.stunMapped, 0) };
-    if (verdict === Verdict.Drop) return { kind: 'drop', counter: NAMES.get(pipeline.dropReason)! };
-    assert.equal(verdict, Verdict.Reply);
-    const renew = bytes[2] === MessageType.LeaseRenew;
-    assert.ok(renew || pipeline.replyLength <= bytes.length, 'an answer larger than what it answers');
-    assert.deepEqual(pipeline.reply.subarray(4, 20), bytes.subarray(4, 20), 'the answer names the session');
-    return this.#answer(from);
+    const verdict = this.pipeline.receive(buffer, 7, length, sources, 6, this.nowMs);
+    if (verdict === Verdict.Lease) this.#waiting.push({ buffer, length, sources, from });
+    const outcome = this.#outcome(verdict, bytes, from);
+    // What is held was copied.
+    if (verdict === Verdict.Held) buffer.fill(0xee);
+    return outcome;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** The lease that has waited longest. */
+  verify(): Verified {
+    return this.#verify(this.#waiting.shift()!);
   }
 
   /** The next acknowledgement for an address that had to wait, or undefined. */
@@ -206,6 +230,40 @@ export class Harness {
 
   balanced(): void {
     assert.equal(bookImbalance(this.cells), undefined);
+  }
+
+  #verify({ buffer, length, sources, from }: Arrival): Verified {
+    const { pipeline } = this;
+    const verdict = pipeline.present(buffer, 7, length, sources, 6, this.nowMs, this.wallMs);
+    const outcome = this.#outcome(verdict, buffer.subarray(7, 7 + length), from);
+    const held = [];
+    for (;;) {
+      const next = pipeline.takeHeld(this.nowMs);
+      if (next === Verdict.Held) return { outcome, held };
+      const at = pipeline.held;
+      const bytes = at.bytes.slice(at.offset, at.offset + at.length);
+      held.push({ bytes, outcome: this.#outcome(next, bytes, formatAddress(at.sources, at.sourceBase)) });
+    }
+  }
+
+  #outcome(verdict: Verdict, bytes: Uint8Array, from: string): Outcome {
+    const { pipeline } = this;
+    if (verdict === Verdict.Lease) return { kind: 'waits' };
+    if (verdict === Verdict.Held) return { kind: 'held' };
+    if (verdict === Verdict.Forward) {
+      pipeline.forwarded(1, bytes.length);
+      return {
+        kind: 'forward',
+        to: formatAddress(pipeline.destinations, pipeline.destinationBase),
+        flow: pipeline.flow,
+      };
+    }
+    if (verdict === Verdict.Stun) return { kind: 'stun', mapped: formatAddress(pipeline.stunMapped, 0) };
+    if (verdict === Verdict.Drop) return { kind: 'drop', counter: NAMES.get(pipeline.dropReason)! };
+    const renew = bytes[2] === MessageType.LeaseRenew;
+    assert.ok(renew || pipeline.replyLength <= bytes.length, 'an answer larger than what it answers');
+    assert.deepEqual(pipeline.reply.subarray(4, 20), bytes.subarray(4, 20), 'the answer names the session');
+    return this.#answer(from);
   }
 
   #answer(to: string): Outcome {

@@ -291,7 +291,7 @@ test('a queue that is full is in the books', () => {
   const relay = new Harness();
   const bytes = presentOf(1, Role.Client, {});
   relay.pipeline.receive(bytes, 0, bytes.length, parseAddress(CLIENT)!, 0, relay.nowMs);
-  relay.pipeline.queueFull(1);
+  relay.pipeline.queueFull();
   assert.equal(relay.count('backpressure_dropped_packets'), 1);
   relay.balanced();
 });

@@ -22,7 +22,9 @@ type Step =
   | { readonly kind: 'packet'; readonly packet: Packet }
   | { readonly kind: 'burst'; readonly from: string; readonly count: number }
   | { readonly kind: 'pass'; readonly ms: number }
-  | { readonly kind: 'sweep' | 'due' | 'shed' }
+  | { readonly kind: 'sweep' | 'due' | 'shed' | 'verify' }
+  /** While it is busy, leases wait for a step `verify` each; otherwise they are verified as they come. */
+  | { readonly kind: 'busy'; readonly on: boolean }
   | { readonly kind: 'drain'; readonly on: boolean }
   | { readonly kind: 'wall'; readonly ms: number };
 
@@ -95,6 +97,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.constantFrom<Step>({ kind: 'sweep' }, { kind: 'due' }),
   },
   {
+    weight: 3,
+    arbitrary: fc.constantFrom<Step>(
+      { kind: 'busy', on: true },
+      { kind: 'busy', on: false },
+      { kind: 'verify' },
+      { kind: 'verify' },
+    ),
+  },
+  {
     weight: 1,
     arbitrary: fc.constantFrom<Step>(
       { kind: 'shed' },
@@ -156,30 +167,47 @@ test('two peers that talk, and others who would like to', () => {
 function play(limits: PipelineLimits, maxSessions: number, steps: readonly Step[]): void {
   const relay = new Harness({ limits, maxSessions });
   const model = new Model(limits, maxSessions, START_MS, START_WALL_MS);
+  let busy = false;
   let packets: readonly Packet[];
+  const verify = (what: string): void => {
+    const expected = model.verify();
+    const { outcome, held } = relay.verify();
+    assert.deepEqual(roughly(outcome), roughly(expected.outcome), what);
+    assert.deepEqual(
+      held.map((one) => roughly(one.outcome)),
+      expected.held.map(roughly),
+      `held before ${what}`,
+    );
+  };
   for (const [i, step] of steps.entries()) {
     if (step.kind === 'packet') packets = [step.packet];
     else if (step.kind === 'burst') packets = burst(step.from, step.count, 10_000 + i * 1000);
     else packets = [];
+    if (step.kind === 'busy') busy = step.on;
     for (const packet of packets) {
-      const expected = model.send(packet);
-      const outcome = relay.send(bytesOf(packet), packet.from);
+      const expected = model.arrive(packet);
+      const outcome = relay.arrive(bytesOf(packet), packet.from);
       assert.deepEqual(roughly(outcome), roughly(expected), `step ${i}`);
     }
-    if (step.kind !== 'packet' && step.kind !== 'burst') act(step, relay, model);
-    relay.balanced();
+    if (step.kind === 'verify' && model.waiting.length > 0) verify(`step ${i}`);
+    while (!busy && model.waiting.length > 0) verify(`step ${i}`);
+    act(step, relay, model);
+    assert.equal(relay.waiting, model.waiting.length);
+    if (relay.waiting === 0) relay.balanced();
     assert.equal(relay.pipeline.heldSessions, model.sessions.size, `sessions after step ${i}`);
     assert.equal(relay.admission.held, model.sessions.size, `places after step ${i}`);
     const active = [...model.sessions.values()].filter(({ peers }) => peers[0] && peers[1]).length;
     assert.equal(relay.pipeline.activeSessions, active, `active sessions after step ${i}`);
   }
+  while (model.waiting.length > 0) verify('the end');
+  relay.balanced();
   for (const name of Object.keys(Counter) as CounterName[]) {
     if (/^(packets_rx|bytes|lease_(present|renew))/.test(name)) continue;
     assert.equal(relay.count(name), model.counts.get(name) ?? 0, name);
   }
 }
 
-function act(step: Exclude<Step, { kind: 'packet' | 'burst' }>, relay: Harness, model: Model): void {
+function act(step: Step, relay: Harness, model: Model): void {
   switch (step.kind) {
     case 'pass':
       relay.pass(step.ms);
@@ -207,6 +235,11 @@ function act(step: Exclude<Step, { kind: 'packet' | 'burst' }>, relay: Harness, 
     case 'shed':
       model.shedding = !model.shedding;
       relay.admission.setShedding(model.shedding);
+      break;
+    case 'packet':
+    case 'burst':
+    case 'busy':
+    case 'verify':
       break;
     case 'drain':
       model.drainedSince = step.on ? { ms: model.nowMs, wallMs: model.wallMs } : undefined;

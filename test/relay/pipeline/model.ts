@@ -22,6 +22,8 @@ export type Packet =
       size: number;
     };
 
+type Present = Packet & { kind: 'present' };
+
 interface Peer {
   identity: string;
   address: string;
@@ -56,6 +58,8 @@ interface Session {
 export class Model {
   readonly sessions = new Map<number, Session>();
   readonly counts = new Map<CounterName, number>();
+  /** Presents that are still to be verified. */
+  readonly waiting: Present[] = [];
   nowMs: number;
   wallMs: number;
   shedding = false;
@@ -63,6 +67,8 @@ export class Model {
   readonly #limits: PipelineLimits;
   readonly #maxSessions: number;
   readonly #rates = new Map<string, number>();
+  /** FORWARDs, and for how many presents each still waits. */
+  readonly #held: { readonly packet: Packet & { kind: 'forward' }; awaits: number }[] = [];
   #passMs: number;
   #turns = 0;
 
@@ -74,23 +80,51 @@ export class Model {
     this.#passMs = nowMs;
   }
 
-  send(packet: Packet): Outcome {
-    const session = this.sessions.get(packet.session);
-    const live = session && this.nowMs < session.expiresMs ? session : undefined;
-    const role = [0, 1].find((role) => live?.peers[role]?.address === packet.from);
-    const peer = role === undefined ? undefined : live!.peers[role];
-    if (peer) this.#heard(peer);
-    const active = live?.peers[0] !== undefined && live.peers[1] !== undefined;
+  arrive(packet: Packet): Outcome {
+    const { session, live, active, role, peer } = this.#look(packet);
     const glimpsed =
-      packet.kind === 'forward' && active && live.peers.some((other) => this.#glimpsed(other!, packet.from));
+      packet.kind === 'forward' && active && live!.peers.some((other) => this.#glimpsed(other!, packet.from));
     const rate =
       (peer && active) || glimpsed
         ? 0
         : this.#rate(`source ${hostOf(packet.from)}`, this.#limits.ipRateLimitPps);
     if (rate > 0) return this.#limited(packet, rate);
-    if (packet.kind === 'present') return this.#present(packet, session, live, role);
+    if (packet.kind === 'present') return this.#came(packet, live, role);
     if (packet.kind === 'renew') return this.#renew(packet, session, live, peer);
+    const awaits = this.waiting.filter((present) => present.session === packet.session).length;
+    if (!(peer && active) && awaits > 0 && this.#held.length < 256) {
+      this.#held.push({ packet, awaits });
+      return { kind: 'held' };
+    }
     return this.#forward(packet, session, active ? live : undefined, role);
+  }
+
+  /** The present that has waited longest, and what waited for it. */
+  verify(): { outcome: Outcome; held: Outcome[] } {
+    const present = this.waiting.shift()!;
+    const { session, live, role } = this.#look(present, false);
+    const outcome = this.#present(present, session, live, role);
+    const held: Outcome[] = [];
+    const own = this.#held.filter(({ packet }) => packet.session === present.session);
+    for (const entry of own) {
+      const { packet } = entry;
+      entry.awaits--;
+      const { session, live, active, role, peer } = this.#look(packet);
+      if (!(peer && active) && entry.awaits > 0) continue;
+      this.#held.splice(this.#held.indexOf(entry), 1);
+      held.push(this.#forward(packet, session, active ? live : undefined, role));
+    }
+    return { outcome, held };
+  }
+
+  #look(packet: Packet, hears = true) {
+    const session = this.sessions.get(packet.session);
+    const live = session && this.nowMs < session.expiresMs ? session : undefined;
+    const role = [0, 1].find((role) => live?.peers[role]?.address === packet.from);
+    const peer = role === undefined ? undefined : live!.peers[role];
+    if (peer && hears) this.#heard(peer);
+    const active = live?.peers[0] !== undefined && live.peers[1] !== undefined;
+    return { session, live, active, role, peer };
   }
 
   /** The acknowledgements that became due, who waited first first. */
@@ -124,12 +158,7 @@ export class Model {
     }
   }
 
-  #present(
-    packet: Packet & { kind: 'present' },
-    session: Session | undefined,
-    live: Session | undefined,
-    at: number | undefined,
-  ): Outcome {
+  #came(packet: Present, live: Session | undefined, at: number | undefined): Outcome {
     const { role, token, from } = packet;
     if (at === 1 - role) return this.#drop('invalid_packets');
     const peer = live?.peers[role];
@@ -138,24 +167,32 @@ export class Model {
       peer!.token === JSON.stringify(token) &&
       this.wallMs >= peer!.tokenJudgedWall &&
       peer!.tokenValidUntilWall > this.wallMs - 30_000;
-    if (!repeated && this.wallMs - 30_000 >= validUntil(token)) {
+    if (!repeated) {
+      this.waiting.push(packet);
+      return { kind: 'waits' };
+    }
+    const limited = this.#identityLimited(packet, peer!.identity);
+    if (limited) return limited;
+    peer!.unanswered = 0;
+    return this.#accepted(live!, from, token);
+  }
+
+  #present(
+    packet: Present,
+    session: Session | undefined,
+    live: Session | undefined,
+    at: number | undefined,
+  ): Outcome {
+    const { role, token, from } = packet;
+    if (at === 1 - role) return this.#drop('invalid_packets');
+    if (this.wallMs - 30_000 >= validUntil(token)) {
       this.#count('expired_lease_rejects');
       return this.#reject('auth_reject_packets', 1);
     }
     const identity = token.sub!;
-    const rate = this.#rate(
-      `identity ${repeated ? peer!.identity : identity}`,
-      this.#limits.identityRateLimitPps,
-    );
-    if (rate > 0) {
-      this.#count('identity_rate_limited_packets');
-      return this.#limited(packet, rate);
-    }
-    if (repeated) {
-      peer!.unanswered = 0;
-      return this.#accepted(live!, from, token);
-    }
-
+    const limited = this.#identityLimited(packet, identity);
+    if (limited) return limited;
+    const peer = live?.peers[role];
     if (!live) {
       if (session) {
         this.sessions.delete(packet.session);
@@ -187,6 +224,7 @@ export class Model {
     const older = iat !== undefined && peer.iat !== undefined && iat < peer.iat;
     const newer = iat !== undefined && peer.iat !== undefined && iat > peer.iat;
     if (peer.address === from) {
+      this.#heard(peer);
       peer.unanswered = 0;
       if (!older) {
         if (peer.token !== JSON.stringify(token)) forgetSequences(peer);
@@ -216,11 +254,8 @@ export class Model {
       return this.#reject('auth_reject_packets', 1);
     }
     if (!peer) return this.#reject('unknown_peer_packets', 2);
-    const rate = this.#rate(`identity ${peer.identity}`, this.#limits.identityRateLimitPps);
-    if (rate > 0) {
-      this.#count('identity_rate_limited_packets');
-      return this.#limited(packet, rate);
-    }
+    const limited = this.#identityLimited(packet, peer.identity);
+    if (limited) return limited;
     peer.unanswered = 0;
     return this.#accepted(live, packet.from, undefined);
   }
@@ -402,6 +437,13 @@ export class Model {
     this.#rates.set(name, count);
     if (count <= limit) return 0;
     return count <= 2 * limit ? 1 : 2;
+  }
+
+  #identityLimited(packet: Packet, identity: string): Outcome | undefined {
+    const rate = this.#rate(`identity ${identity}`, this.#limits.identityRateLimitPps);
+    if (rate === 0) return undefined;
+    this.#count('identity_rate_limited_packets');
+    return this.#limited(packet, rate);
   }
 
   #limited(packet: Packet, rate: number): Outcome {
