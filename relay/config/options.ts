@@ -201,7 +201,7 @@ export const OPTIONS = {
     group: 'Limits',
     kind: { type: 'integer', unit: 'packets/s', least: 1, most: 1_000_000_000, outOfRange: 'clamp' },
     default: '1000',
-    help: 'per source IP (IPv6: per /64) and worker, for packets that are not of an active session',
+    help: 'per source IP (IPv6: per /64) and worker, for packets of no active session and leases to verify',
   },
   identityRateLimitPps: {
     flag: 'identity-rate-limit-pps',

@@ -115,7 +115,8 @@ export class LeaseDesk {
     if (this.#forbidden.has(source, sourceBase)) return this.#drop(Counter.invalid_packets);
     const slot = this.#live(found, nowMs);
     const peer = this.#hearPeer(slot, source, sourceBase, nowMs);
-    if (peer < 0 || !this.#pool.isActive(slot)) {
+    const trusted = peer >= 0 && this.#pool.isActive(slot);
+    if (!trusted) {
       const rate = this.#limits.source(source, sourceBase, nowMs);
       if (rate !== Rate.Within) return this.#overRate(bytes, offset, length, rate);
     }
@@ -132,6 +133,11 @@ export class LeaseDesk {
       this.#pool.answered(slot, role);
       const expiresWallMs = this.#pool.table.floats[leaseFloatsAt(slot, role) + TOKEN_EXPIRES_WALL]!;
       return this.#accept(bytes, offset, slot, expiresWallMs, nowMs, wallMs);
+    }
+    if (trusted) {
+      // Whoever is in a session could fill the queue with tokens that are made up.
+      const rate = this.#limits.source(source, sourceBase, nowMs);
+      if (rate !== Rate.Within) return this.#overRate(bytes, offset, length, rate);
     }
     this.knownSession = slot >= 0;
     return Verdict.Lease;

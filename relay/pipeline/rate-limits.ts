@@ -19,7 +19,7 @@ export class RateLimits {
     this.#identityLimit = identityLimit;
   }
 
-  /** For every sound packet that is not from a known peer of an active session. */
+  /** For every sound packet that is not from a known peer of an active session, and for every lease that is to be verified. */
   source(address: Int32Array, base: number, nowMs: number): Rate {
     return rateOf(this.#sources.addAddress(address, base, nowMs), this.#sourceLimit);
   }

@@ -30,6 +30,29 @@ test('fault 4: the source limit does not count what known peers of an active ses
   relay.balanced();
 });
 
+test('flood: leases of a known peer count against the source limit when they have to be verified', () => {
+  const relay = new Harness({ limits: { ipRateLimitPps: 10, identityRateLimitPps: 1000 } });
+  relay.pair(1, CLIENT, SERVER);
+  onTheSecond(relay);
+  const invented = (i: number): Uint8Array =>
+    presentOf(1, Role.Client, { problem: 'bad-signature', note: `${i}` });
+  const outcomes = Array.from({ length: 40 }, (_, i) => relay.arrive(invented(i), CLIENT));
+  assert.ok(outcomes.slice(0, 10).every((outcome) => outcome.kind === 'waits'));
+  assert.deepEqual(
+    outcomes.slice(10, 20),
+    Array.from({ length: 10 }, () => LIMITED_AND_TOLD),
+  );
+  assert.deepEqual(
+    outcomes.slice(20),
+    Array.from({ length: 20 }, () => LIMITED),
+  );
+  // The token that the relay knows costs next to nothing, and the session goes on.
+  assert.equal(relay.present(1, Role.Client, { sub: 'client' }, CLIENT).kind, 'ack');
+  assert.equal(relay.rift(1, CLIENT, 1).kind, 'forward');
+  while (relay.waiting > 0) relay.verify();
+  relay.balanced();
+});
+
 test('flood: FORWARD from strangers beyond the source limit is rate limited, and never answered', () => {
   const relay = onTheSecond(new Harness({ limits: { ipRateLimitPps: 100 } }));
   for (let i = 0; i < 1000; i++) {

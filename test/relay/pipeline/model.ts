@@ -89,7 +89,7 @@ export class Model {
         ? 0
         : this.#rate(`source ${hostOf(packet.from)}`, this.#limits.ipRateLimitPps);
     if (rate > 0) return this.#limited(packet, rate);
-    if (packet.kind === 'present') return this.#came(packet, live, role);
+    if (packet.kind === 'present') return this.#came(packet, live, role, peer !== undefined && active);
     if (packet.kind === 'renew') return this.#renew(packet, session, live, peer);
     const awaits = this.waiting.filter((present) => present.session === packet.session).length;
     if (!(peer && active) && awaits > 0 && this.#held.length < 256) {
@@ -158,7 +158,7 @@ export class Model {
     }
   }
 
-  #came(packet: Present, live: Session | undefined, at: number | undefined): Outcome {
+  #came(packet: Present, live: Session | undefined, at: number | undefined, uncharged: boolean): Outcome {
     const { role, token, from } = packet;
     if (at === 1 - role) return this.#drop('invalid_packets');
     const peer = live?.peers[role];
@@ -168,6 +168,8 @@ export class Model {
       this.wallMs >= peer!.tokenJudgedWall &&
       peer!.tokenValidUntilWall > this.wallMs - 30_000;
     if (!repeated) {
+      const rate = uncharged ? this.#rate(`source ${hostOf(from)}`, this.#limits.ipRateLimitPps) : 0;
+      if (rate > 0) return this.#limited(packet, rate);
       this.waiting.push(packet);
       return { kind: 'waits' };
     }
