@@ -1,5 +1,6 @@
 import type { ValidateFunction } from 'ajv';
 import { Ajv } from 'ajv';
+import { KEY_ID_PATTERN } from '../lease/master-key.ts';
 
 /** What Master answers to a registration, checked (wire reference 4). */
 export interface RegisterAnswer {
@@ -19,8 +20,6 @@ export interface ListedRelay {
 export const MIN_HEARTBEAT_INTERVAL_MS = 500;
 /** Master stops assigning a relay unheard for 120 s, so two heartbeats have to fit. */
 export const MAX_HEARTBEAT_INTERVAL_MS = 50_000;
-/** Longer than any id that Master has issued (17 characters), short enough for a log line. */
-const MAX_KEY_ID_CHARS = 128;
 
 /** Each throws an error that names the field when the answer is not what the wire reference says; unknown fields are fine. */
 export function parseRegisterAnswer(body: unknown): RegisterAnswer {
@@ -65,13 +64,7 @@ const registerSchema = ajv.compile<RegisterBody>({
       maxItems: 32,
       items: { type: 'integer', minimum: 0, maximum: 255 },
     },
-    // Claims and log lines carry it, so nothing but printable ASCII.
-    master_key_id: {
-      type: ['string', 'null'],
-      minLength: 1,
-      maxLength: MAX_KEY_ID_CHARS,
-      pattern: '^[!-~]+$',
-    },
+    master_key_id: { type: ['string', 'null'], maxLength: 128, pattern: KEY_ID_PATTERN },
   },
 });
 

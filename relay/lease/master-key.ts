@@ -5,18 +5,23 @@ import type { MasterKey } from './verification-key.ts';
 export type MasterKeyResult = { readonly key: MasterKey } | { readonly problem: string };
 
 const HEX_KEY = /^[0-9a-f]{64}$/i;
-/** Visible ASCII but `=` (it ends the kid), which is all that Master's own ids use; 128 at most. */
-const KID = /^[!-<>-~]{1,128}$/;
+/** Master takes any id that is not blank (its WAVRY_MASTER_KEY_ID); control characters and line ends are in nobody's. */
+export const KEY_ID_PATTERN: string = String.raw`^(?!\s*$)[^\p{Cc}\p{Zl}\p{Zp}]{1,128}$`;
+const KEY_ID = new RegExp(KEY_ID_PATTERN, 'u');
+const KEY_ID_FORM = '1 to 128 characters, not all blank and none of them a control character';
 
-/** Reads a key as flags and key files have it: `hex` or `kid=hex`, blanks around it ignored. The problem is a sentence for an operator. */
+/**
+ * Reads a key as flags and key files have it: `hex` or `kid=hex`, blanks around it ignored. There may be `=` in the kid, too: the
+ * digits have none. The problem is a sentence for an operator.
+ */
 export function parseMasterKey(text: string): MasterKeyResult {
   const trimmed = text.trim();
   const equals = trimmed.lastIndexOf('=');
   const kid = equals < 0 ? undefined : trimmed.slice(0, equals);
   const hex = trimmed.slice(equals + 1);
-  if (kid !== undefined && !KID.test(kid)) {
+  if (kid !== undefined && !KEY_ID.test(kid)) {
     return {
-      problem: `the Master key ${nameOf(hex, undefined)} has an unusable key id before its '=': write kid=hex, with a kid of 1 to 128 visible ASCII characters, or the 64 digits alone`,
+      problem: `the Master key ${nameOf(hex, undefined)} has an unusable key id before its '=': write kid=hex, with a kid of ${KEY_ID_FORM}, or the 64 digits alone`,
     };
   }
   if (!HEX_KEY.test(hex)) {
@@ -30,9 +35,9 @@ export function parseMasterKey(text: string): MasterKeyResult {
 /** The key of a registration answer: 32 bytes and Master's id for it. */
 export function masterKeyFromBytes(bytes: Uint8Array, kid: string | undefined): MasterKeyResult {
   const hex = Buffer.from(bytes).toString('hex');
-  if (kid !== undefined && !KID.test(kid)) {
+  if (kid !== undefined && !KEY_ID.test(kid)) {
     return {
-      problem: `Master's answer names its key ${nameOf(hex, undefined)} by an unusable master_key_id: it has to be 1 to 128 visible ASCII characters without '='`,
+      problem: `Master's answer names its key ${nameOf(hex, undefined)} by an unusable master_key_id: it has to be ${KEY_ID_FORM}`,
     };
   }
   if (bytes.length !== 32) {

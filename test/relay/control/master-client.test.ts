@@ -304,6 +304,20 @@ test('unknown fields of an answer are fine, a null key id is none', () => {
   assert.throws(() => checkHeartbeatAnswer({ ok: false }), /ok must be equal to constant/);
 });
 
+test('a key id is whatever Master was given, if it is neither blank nor full of control characters', () => {
+  const answer = (id: string): unknown => ({
+    heartbeat_interval_ms: 5000,
+    master_public_key: Array(32).fill(7),
+    master_key_id: id,
+  });
+  for (const id of ['cHJvZA==', 'prod=2026', 'Master key 2', 'ключ-1']) {
+    assert.equal(parseRegisterAnswer(answer(id)).keyId, id);
+  }
+  for (const id of ['', ' ', 'a\nb', 'k'.repeat(129)]) {
+    assert.throws(() => parseRegisterAnswer(answer(id)), /master_key_id must/);
+  }
+});
+
 test('whatever JSON comes, an answer is within bounds or an error names what is wrong', () => {
   const field = fc.oneof(
     fc.jsonValue(),
