@@ -18,6 +18,7 @@ import { HeldForwards } from './held-forwards.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { LeaseVerifier } from './lease-desk.ts';
 import { RateLimits } from './rate-limits.ts';
+import { RecordRefresh } from './record-refresh.ts';
 import { describeSession, restoreSession } from './restoring.ts';
 import { SessionPool } from './session-pool.ts';
 import type { SessionJournal } from './session-pool.ts';
@@ -80,6 +81,7 @@ export class Pipeline {
   readonly #forwards: ForwardPath;
   readonly #leases: LeaseDesk;
   readonly #cleanUp: CleanUp;
+  readonly #refresh: RecordRefresh;
   readonly #stun: StunWait;
   readonly #options: PipelineOptions;
   readonly #relayKey: Uint8Array;
@@ -102,6 +104,7 @@ export class Pipeline {
       leaseDurationMs: limits.leaseDurationMs,
     });
     this.#cleanUp = new CleanUp(this.#pool, this.#books, limits, options.nowMs);
+    this.#refresh = new RecordRefresh(this.#pool, limits.leaseDurationMs, options.nowMs, options.wallMs);
     this.#stun = new StunWait();
     this.#relayKey = relayKey(options.relayId);
     this.#wallAheadMs = options.wallMs - options.nowMs;
@@ -242,10 +245,11 @@ export class Pipeline {
     this.held.clear();
   }
 
-  /** Cleans up, and learns how far the wall clock is ahead. Bounded work; call it a few times a second. */
+  /** Cleans up, learns how far the wall clock is ahead, and has records written that would be over too early. Bounded work; call it a few times a second. */
   sweep(nowMs: number, wallMs: number): void {
     this.#wallAheadMs = wallMs - nowMs;
     this.#cleanUp.sweep(nowMs);
+    this.#refresh.sweep(nowMs, wallMs);
   }
 
   /** The relay's own endpoints, six address words each: no peer can have one of them. */
