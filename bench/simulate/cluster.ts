@@ -148,6 +148,20 @@ export class Cluster {
     if (pod.process) clock.after(random.between(...FILE_MS), () => this.#readFiles(pod));
   }
 
+  /** The kubelets' readiness probes. */
+  probe(): void {
+    for (const pod of this.pods.values()) {
+      const ready = isReady(pod);
+      if (ready === pod.observed.ready || this.nodes.isDead(pod.observed.node)) continue;
+      this.#setReady(pod, ready);
+      this.#options.onChange();
+    }
+  }
+
+  #setReady(pod: SimPod, ready: boolean): void {
+    pod.observed = { ...pod.observed, ready, readyChangedMs: this.#options.clock.nowMs };
+  }
+
   /** Deletes a Deployment. A process that isn't empty ends all the same: clouds and autoscalers grant no hour of grace. */
   delete(name: string): void {
     const relay = this.relays.get(name);
@@ -163,6 +177,7 @@ export class Cluster {
       for (const pod of this.#podsOn(name)) this.#endProcess(pod, 'node loss');
       clock.after(NOT_READY_MS, () => {
         this.nodes.markNotReady(name);
+        for (const pod of this.#podsOn(name)) this.#setReady(pod, false);
         this.#options.onChange();
       });
       clock.after(REMOVED_MS, () => this.#removeNode(name));
@@ -200,6 +215,7 @@ export class Cluster {
         hostIP: undefined,
         phase: 'Pending',
         ready: false,
+        readyChangedMs: undefined,
         terminating: false,
         labels: {},
         annotations: {
@@ -292,6 +308,10 @@ export class Cluster {
     if (pod.observed.node !== undefined) this.nodes.free(pod.observed.node, pod.port);
     this.#options.onPod(pod, false);
   }
+}
+
+function isReady({ process, observed }: SimPod): boolean {
+  return process !== undefined && process.registered && !process.draining && !observed.terminating;
 }
 
 interface DeploymentSpec {

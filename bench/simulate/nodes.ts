@@ -99,8 +99,16 @@ export class Nodes {
   markNotReady(name: string): void {
     const node = this.#nodes.get(name);
     if (!node) return;
-    node.observed = { ...node.observed, notReadySinceMs: this.#options.clock.nowMs };
+    node.observed = {
+      ...node.observed,
+      notReadySinceMs: this.#options.clock.nowMs,
+      readySinceMs: undefined,
+    };
     this.observed.set(name, node.observed);
+  }
+
+  isDead(name: string | undefined): boolean {
+    return name !== undefined && this.#nodes.get(name)?.dead === true;
   }
 
   remove(name: string): void {
@@ -118,6 +126,7 @@ export class Nodes {
       labels: {},
       taints: [],
       notReadySinceMs: undefined,
+      readySinceMs: this.#options.clock.nowMs,
       externalIPs: [ip],
       internalIPs: [ip],
     };

@@ -1,7 +1,7 @@
 import { activeSessions, overloadShedRate } from '../../operator/plan/demand.ts';
 import type { Plan } from '../../operator/plan/world.ts';
 import { capacityOf } from '../../operator/specs/fleet.ts';
-import { Cluster, type SimPod } from './cluster.ts';
+import { Cluster } from './cluster.ts';
 import { type HpaDecision, HpaController } from './hpa.ts';
 import { hpaSpecOf } from './hpa-object.ts';
 import { SimMaster } from './master.ts';
@@ -29,6 +29,8 @@ const BOOT_MS = 900_000;
 /** --horizontal-pod-autoscaler-sync-period. */
 const HPA_SYNC_MS = 15_000;
 const TICK_MS = 1000;
+/** The readiness probe's period (operator/specs/deployment.ts). */
+const PROBE_TICKS = 5;
 const SAMPLE_MS = 60_000;
 const SHED_THRESHOLD_PCT = 95;
 
@@ -124,6 +126,7 @@ export class Simulation {
   #tick(count: number): void {
     const { nowMs } = this.clock;
     for (const { process } of this.cluster.pods.values()) process?.tick(nowMs);
+    if (count % PROBE_TICKS === 0) this.cluster.probe();
     if (count % 2 === 0) this.operator.poll();
     this.clock.after(TICK_MS, () => this.#tick(count + 1));
   }
@@ -132,7 +135,8 @@ export class Simulation {
     const { operator, clock, hpa } = this;
     const { metric = (name) => this.metric(name) } = this.#watcher;
     let ready = 0;
-    for (const pod of this.cluster.pods.values()) if (isReady(pod)) ready += 1;
+    for (const { observed } of this.cluster.pods.values())
+      if (observed.ready && !observed.terminating) ready += 1;
     const decision = hpa.sync(clock.nowMs, {
       specReplicas: operator.spec.replicas,
       statusReplicas: operator.status?.replicas ?? 0,
@@ -188,9 +192,4 @@ export class Simulation {
     } else if ('nodesStop' in incident) this.cluster.stopNodes(incident.nodesStop);
     // Bursts are in the traffic already.
   }
-}
-
-/** As its readiness probe would see it. */
-function isReady({ process, observed }: SimPod): boolean {
-  return process !== undefined && process.registered && !process.draining && !observed.terminating;
 }

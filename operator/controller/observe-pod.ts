@@ -44,11 +44,12 @@ export function observePod(object: KubeObject): ObservedPod {
     relay: metadata.labels?.[Label.relay] ?? '',
     createdMs: Date.parse(metadata.creationTimestamp),
     node: spec?.nodeName,
-    scheduledMs: scheduledMs(status),
+    scheduledMs: changedMs(status, 'PodScheduled', 'True'),
     podIP: status?.podIP,
     hostIP: status?.hostIP,
     phase: status?.phase ?? 'Pending',
     ready: status?.conditions?.some((entry) => entry.type === 'Ready' && entry.status === 'True') ?? false,
+    readyChangedMs: changedMs(status, 'Ready'),
     terminating: metadata.deletionTimestamp !== undefined,
     labels: metadata.labels ?? {},
     annotations: metadata.annotations ?? {},
@@ -58,11 +59,12 @@ export function observePod(object: KubeObject): ObservedPod {
   };
 }
 
-function scheduledMs(status: PodBody['status']): number | undefined {
-  const scheduled = status?.conditions?.find(
-    (entry) => entry.type === 'PodScheduled' && entry.status === 'True',
+/** When a condition last changed, if it is as wanted. */
+function changedMs(status: PodBody['status'], type: string, wanted?: 'True'): number | undefined {
+  const condition = status?.conditions?.find(
+    (entry) => entry.type === type && (wanted === undefined || entry.status === wanted),
   );
-  const time = Date.parse(scheduled?.lastTransitionTime ?? '');
+  const time = Date.parse(condition?.lastTransitionTime ?? '');
   return Number.isNaN(time) ? undefined : time;
 }
 

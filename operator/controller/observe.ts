@@ -141,6 +141,7 @@ function observeNode(object: KubeObject): ObservedNode {
     labels: object.metadata.labels ?? {},
     taints: [...(spec?.taints ?? []), ...(spec?.unschedulable === true ? [CORDONED] : [])],
     notReadySinceMs: ready?.status === 'True' ? undefined : since,
+    readySinceMs: ready?.status === 'True' ? since : undefined,
     externalIPs: addresses('ExternalIP'),
     internalIPs: addresses('InternalIP'),
   };

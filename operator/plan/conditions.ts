@@ -9,6 +9,7 @@ import type { World } from './world.ts';
 /** What the conditions are judged from. */
 export interface Judged {
   readonly size: SizeDecision;
+  readonly target: string;
   readonly relays: readonly RelayView[];
   readonly troubles: readonly Trouble[];
   /** What is wrong although relays may serve: foreign objects, missing references, refused writes. */
@@ -64,19 +65,24 @@ function ready(world: World, { relays, troubles }: Judged): Judgement {
   };
 }
 
-function progressing(world: World, { size, troubles, relays }: Judged): Judgement {
+function progressing(world: World, { size, target, troubles, relays }: Judged): Judgement {
   if (size.stuck) {
     const first = troubles[0];
     const timeout = world.fleet.spec.exposure.readyTimeout;
+    const further = relays.some((view) => view.serving === 'yes' && view.relay.revision === target)
+      ? 'further '
+      : '';
     const what =
       size.outdated > 0
-        ? `no relay of the new revision registered within ${timeout}, so the old one goes on serving`
-        : `no relay registered within ${timeout}`;
+        ? `no ${further}relay of the new revision registered within ${timeout}, so the old one goes on serving`
+        : `no relay has served for ${timeout}`;
+    // What has served before needs no other spec.
+    const correct = size.outdated > 0 ? '. Correct the spec, or set it back' : '. Correct the spec';
     return {
       type: 'Progressing',
       status: 'False',
       reason: first?.reason ?? 'RolloutStuck',
-      message: `${what}${first ? `: ${first.message}` : ''}. Correct the spec${size.outdated > 0 ? ', or set it back' : ''}`,
+      message: `${what}${first ? `: ${first.message}` : ''}${world.fleet.status?.currentRevision === target ? '' : correct}`,
     };
   }
   if (size.outdated > 0 && world.fleet.spec.rollout.paused) {

@@ -1,6 +1,7 @@
 import { durationSeconds } from '../api/duration.ts';
 import { Annotation, type DrainReason, Label } from '../api/meta.ts';
 import type { EndpointDecision } from './endpoint.ts';
+import type { SizeDecision } from './fleet-size.ts';
 import type { RelayView } from './relay-view.ts';
 import type { Deletion, MasterCall, MetadataPatch, ObservedPod, World } from './world.ts';
 
@@ -41,14 +42,14 @@ export function masterCalls(
 }
 
 /** Pods that others end drain as well. Without a registry to read, nothing tells which of them Master still hands out. */
-export function leavingCalls(world: World, pods: readonly ObservedPod[]): MasterCall[] {
+export function leavingCalls(world: Pick<World, 'master'>, pods: readonly ObservedPod[]): MasterCall[] {
   return pods
     .filter((pod) => masterHasToHear(world, pod.uid, 'Draining', false))
     .map((pod) => ({ relayId: pod.uid, state: 'Draining' }));
 }
 
 function masterHasToHear(
-  world: World,
+  world: Pick<World, 'master'>,
   relayId: string,
   state: MasterCall['state'],
   changed: boolean,
@@ -108,7 +109,7 @@ export function drainWish(
 }
 
 /** Why a relay starts to drain, from what the world asks of it. */
-export function drainReasonOf(view: RelayView, target: string): DrainReason {
+export function drainReasonOf(view: RelayView, { going }: SizeDecision): DrainReason {
   if (view.relay.drainRequested) return 'Requested';
-  return view.relay.revision === target ? 'ScaleDown' : 'Rollout';
+  return going.has(view) ? 'Rollout' : 'ScaleDown';
 }

@@ -1,6 +1,6 @@
 import type { DrainReason } from '../api/meta.ts';
 import type { SizeDecision } from './fleet-size.ts';
-import type { RelayView } from './relay-view.ts';
+import { isFresh, type RelayView } from './relay-view.ts';
 import type { PlannedEvent, World } from './world.ts';
 
 /**
@@ -21,7 +21,7 @@ export function drainStarted(
     ScaleDown: askedFor(world),
     Rollout: `revision ${target} takes the place of ${view.relay.revision}`,
   };
-  const why = reason === 'Requested' ? '' : `; ${whyThisOne(view, rest)}`;
+  const why = reason === 'Requested' ? '' : `; ${whyThisOne(view, rest, world)}`;
   return normal(
     'DrainStarted',
     `${view.relay.name} drains ${view.sessions} sessions: ${causes[reason]}${why}`,
@@ -57,11 +57,14 @@ export function drainOver(view: RelayView, over: 'empty' | 'timeout', timeout: s
 }
 
 export function relayCreated(name: string, { world, relays, size, target }: Choice): PlannedEvent {
-  const lost = relays.filter((view) => view.lost && !view.draining).map((view) => view.relay.name);
+  const away = relays.filter((view) => view.away !== undefined && !view.draining);
   const asked = relays.filter((view) => view.relay.drainRequested && !view.draining);
   const why =
-    lost.length > 0
-      ? `in place of ${lost.slice(0, 3).join(', ')}${lost.length > 3 ? ' and others' : ''}, whose node is lost`
+    away.length > 0
+      ? `in place of ${away
+          .slice(0, 3)
+          .map((view) => view.relay.name)
+          .join(', ')}${away.length > 3 ? ' and others' : ''}, whose ${AWAY_WORDS[away[0]!.away!]}`
       : size.rollingOut
         ? `the spec asks for revision ${target}`
         : asked.length > 0
@@ -114,15 +117,22 @@ export function rolloutEvents({ world, relays, size, target }: Choice): PlannedE
   return [{ type: 'Normal', reason: 'RolloutFinished', message }];
 }
 
+const AWAY_WORDS: Record<NonNullable<RelayView['away']>, string> = {
+  NodeLost: 'node is lost',
+  PortHeld: 'port is held by the pod before it',
+};
+
 function askedFor({ fleet }: World): string {
   const { replicas } = fleet.spec;
   return replicas === 1 ? '1 relay is asked for' : `${replicas} relays are asked for`;
 }
 
-/** The order of the choice (design-operator 4, Scale): not registered, then fewest sessions, then youngest. */
-function whyThisOne(view: RelayView, rest: readonly RelayView[]): string {
-  if (view.serving === 'no') return 'it serves nobody';
-  if (view.serving === 'unknown') return "it doesn't answer";
+/** The order of the choice (design-operator 4, Scale): not in service, then fewest sessions, then youngest. */
+function whyThisOne(view: RelayView, rest: readonly RelayView[], { nowMs }: World): string {
+  if (view.serving === 'no') return view.sessions > 0 ? "it hasn't been ready for long" : 'it serves nobody';
+  if (view.serving === 'unknown') {
+    return isFresh(view.poll, nowMs) ? "it isn't registered" : "it doesn't answer";
+  }
   if (rest.length === 0) return 'no other is left';
   const fewest = Math.min(...rest.map((other) => other.sessions));
   if (view.sessions < fewest) return `it holds fewest, the others ${fewest} or more`;

@@ -46,6 +46,7 @@ import {
   isFresh,
   leavingPods,
   NODE_LOST_MS,
+  outSinceMs,
   POLL_STALE_MS,
   type RelayView,
   viewRelays,
@@ -75,7 +76,7 @@ export function plan(world: World): Plan {
   const events: PlannedEvent[] = rolloutEvents(choice);
   const faults: Trouble[] = [];
 
-  const apply: AppliedObject[] = fleetObjects(world);
+  const apply: AppliedObject[] = [];
   const deletions: Deletion[] = [];
   const master: MasterCall[] = [];
   const restore: Restoration[] = [];
@@ -103,7 +104,7 @@ export function plan(world: World): Plan {
       const wish = drainWish(
         view,
         draining ? sinceMs : undefined,
-        drains ? drainReasonOf(view, target) : undefined,
+        drains ? drainReasonOf(view, size) : undefined,
       );
       if (wish) relayPatches.push(wish);
       const record = exposurePatch(view.relay, view.exposure);
@@ -118,7 +119,7 @@ export function plan(world: World): Plan {
       const service = endpointService(fleet, view.exposure, view.pod, live);
       if (service) apply.push(service);
     }
-    if (drains && !over) events.push(drainStarted(view, drainReasonOf(view, target), choice));
+    if (drains && !over) events.push(drainStarted(view, drainReasonOf(view, size), choice));
     if (returns) events.push(drainTakenBack(view));
     events.push(...podEnding(view));
     if (!over && view.relay.foreignManagers.length > 0 && view.relay.appliedSpec) {
@@ -130,6 +131,7 @@ export function plan(world: World): Plan {
   master.push(...leavingCalls(world, leavingPods(world)));
 
   const created = newRelays(world, size.create, target, faults);
+  apply.push(...fleetObjects(world));
 
   const applied = withoutForeign(world, apply);
   const creations = withoutForeign(world, created);
@@ -261,13 +263,18 @@ function lostNodeLooks(world: World): number[] {
   ].flatMap((sinceMs) => (sinceMs === undefined ? [] : [sinceMs + NODE_LOST_MS]));
 }
 
-/** The next time at which a relay that isn't registered stops the rollout, or a poll grows stale. */
+/** The next time at which a relay that isn't ready has been so for long, or a poll grows stale. */
 function readyLooks(world: World, relays: readonly RelayView[]): number[] {
   const timeoutMs = durationSeconds(world.fleet.spec.exposure.readyTimeout) * 1000;
-  return relays.flatMap((view) => [
-    ...(view.serving === 'yes' ? [] : [view.relay.createdMs + timeoutMs]),
-    ...(view.poll && isFresh(view.poll, world.nowMs) ? [view.poll.answeredMs + POLL_STALE_MS + 1] : []),
-  ]);
+  return relays.flatMap(({ relay, pod, poll }) => {
+    const outMs = outSinceMs(relay, pod, world.nodes.get(pod?.node ?? ''));
+    return [
+      ...(outMs === undefined ? [] : [outMs + NODE_LOST_MS, outMs + timeoutMs]),
+      // One that came to serve long ago no longer shows that a rollout gets on.
+      ...(pod?.readyChangedMs === undefined ? [] : [pod.readyChangedMs + timeoutMs]),
+      ...(poll && isFresh(poll, world.nowMs) ? [poll.answeredMs + POLL_STALE_MS + 1] : []),
+    ];
+  });
 }
 
 function earliest(times: readonly number[], nowMs: number): number | undefined {

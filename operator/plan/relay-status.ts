@@ -34,10 +34,16 @@ export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecis
     return { reason: 'PodRefused', message: `${relay.name} gets no pod: ${relay.replicaFailure}${hint}` };
   }
   if (!pod) return { reason: 'PodPending', message: `${relay.name} has no pod yet` };
-  if (view.lost) {
+  if (view.away === 'NodeLost') {
     return {
       reason: 'NodeLost',
       message: `node ${pod.node} of ${relay.name} is not ready; a further relay stands in for it`,
+    };
+  }
+  if (view.away === 'PortHeld') {
+    return {
+      reason: 'PortHeld',
+      message: `pod ${pod.name} needs port ${relay.port}, which the pod before it holds until it has drained; a further relay stands in for it`,
     };
   }
   if (pod.waiting) {
@@ -152,6 +158,7 @@ function stateOf(view: RelayView, trouble: Trouble | undefined): RelayStatus['st
     case 'NotRegistered':
       return 'Starting';
     case 'PodPending':
+    case 'PortHeld':
     case 'EndpointsPending':
     case 'Unschedulable':
     case 'ContainerCreating':

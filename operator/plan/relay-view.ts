@@ -1,6 +1,7 @@
-import type { RelayExposure } from '../api/exposure.ts';
+import { durationSeconds } from '../api/duration.ts';
+import { type RelayExposure, takesHostPort } from '../api/exposure.ts';
 import { exposureOf } from './relay-exposure.ts';
-import type { ObservedPod, ObservedRelay, Poll, World } from './world.ts';
+import type { ObservedNode, ObservedPod, ObservedRelay, Poll, World } from './world.ts';
 
 /** A poll older than this says nothing of the present. Relays are asked every 2 s. */
 export const POLL_STALE_MS = 15_000;
@@ -9,8 +10,9 @@ export const POLL_STALE_MS = 15_000;
 export const NODE_LOST_MS = 20_000;
 
 /**
- * One relay with all that is known of it. `serving` is three-valued on purpose: what cannot be asked is neither proof
- * of service nor proof that no session is left.
+ * One relay with all that is known of it. `serving` is three-valued on purpose: what can't be asked, or has just lost its
+ * registration, is neither proof of service nor proof that nobody is served. 'no' is said of what never served, and of what
+ * kubelet and relay have called unready for long: with sessions for exposure.readyTimeout, without any for NODE_LOST_MS.
  */
 export interface RelayView {
   readonly relay: ObservedRelay;
@@ -21,7 +23,10 @@ export interface RelayView {
   readonly terminatingPods: readonly ObservedPod[];
   readonly poll: Poll | undefined;
   readonly serving: 'yes' | 'no' | 'unknown';
-  readonly lost: boolean;
+  /** Why a further relay stands in for it. */
+  readonly away: 'NodeLost' | 'PortHeld' | undefined;
+  /** It doesn't serve, and hasn't for exposure.readyTimeout. */
+  readonly late: boolean;
   readonly draining: boolean;
   /** Taken back from a drain, of which it hasn't heard yet: it serves again soon. */
   readonly returning: boolean;
@@ -62,31 +67,62 @@ function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPo
   const poll = pod ? world.polls.get(pod.uid) : undefined;
   const fresh = isFresh(poll, world.nowMs);
   const node = pod?.node === undefined ? undefined : world.nodes.get(pod.node);
-  const lost =
-    pod?.node !== undefined &&
-    isOld(node ? node.notReadySinceMs : (pod.scheduledMs ?? pod.createdMs), world.nowMs);
+  const exposure = exposureOf(world, relay, pod);
+  const mayWaitForPort = takesHostPort(exposure.type) && terminatingPods.length > 0;
+  const away = awayOf(world, pod, node, mayWaitForPort);
+  const never = neverServed(world, pod, poll);
+  const serves = away === undefined && fresh && poll?.registered === true && poll.state === 'serving';
+  const returning =
+    relay.drainingSinceMs === undefined &&
+    away === undefined &&
+    fresh &&
+    (poll?.state === 'draining' || poll?.state === 'drained');
+  const outMs = serves || returning ? 0 : world.nowMs - (outSinceMs(relay, pod, node) ?? world.nowMs);
+  const late = outMs >= durationSeconds(world.fleet.spec.exposure.readyTimeout) * 1000;
+  const holdsNobody = fresh && poll?.totalSessions === 0;
+  const out = !pod || away !== undefined || never || late || (holdsNobody && outMs >= NODE_LOST_MS);
   return {
     relay,
     pod,
-    exposure: exposureOf(world, relay, pod),
+    exposure,
     terminatingPods,
     poll,
-    serving: servingOf(pod, fresh ? poll : undefined, lost),
-    lost,
+    serving: serves ? 'yes' : out ? 'no' : 'unknown',
+    away,
+    late,
     draining: relay.drainingSinceMs !== undefined,
-    returning: relay.drainingSinceMs === undefined && !lost && fresh && isLeaving(poll),
+    returning,
     sessions: sumOf([pod, ...terminatingPods], world),
-    empty: (fresh && poll?.state === 'drained' && poll.totalSessions === 0) || neverServed(world, pod, poll),
+    empty: (fresh && poll?.state === 'drained' && poll.totalSessions === 0) || never,
   };
 }
 
-function isLeaving(poll: Poll | undefined): boolean {
-  return poll?.registered === true && (poll.state === 'draining' || poll.state === 'drained');
+/** Since when its kubelet has called it unready; a node that wasn't heard of begins anew. */
+export function outSinceMs(
+  relay: ObservedRelay,
+  pod: ObservedPod | undefined,
+  node: ObservedNode | undefined,
+): number | undefined {
+  if (!pod) return relay.replicaFailure === undefined ? undefined : relay.createdMs;
+  if (pod.ready) return undefined;
+  return Math.max(pod.readyChangedMs ?? pod.createdMs, node?.readySinceMs ?? 0);
 }
 
-/** A node that isn't known may be a new one, of which the news comes after that of its pods. */
-function isOld(sinceMs: number | undefined, nowMs: number): boolean {
-  return sinceMs !== undefined && nowMs - sinceMs >= NODE_LOST_MS;
+function awayOf(
+  world: World,
+  pod: ObservedPod | undefined,
+  node: ObservedNode | undefined,
+  mayWaitForPort: boolean,
+): RelayView['away'] {
+  if (!pod) return undefined;
+  if (pod.node !== undefined) {
+    // A node that isn't known may be a new one, of which the news comes after that of its pods.
+    const sinceMs = node ? node.notReadySinceMs : (pod.scheduledMs ?? pod.createdMs);
+    return sinceMs !== undefined && world.nowMs - sinceMs >= NODE_LOST_MS ? 'NodeLost' : undefined;
+  }
+  // Words of the scheduler (pkg/scheduler/framework/plugins/nodeports): its port is that of the pod before it.
+  const noPort = pod.waiting?.message.includes("didn't have free ports") === true;
+  return mayWaitForPort && noPort && world.nowMs - pod.createdMs >= NODE_LOST_MS ? 'PortHeld' : undefined;
 }
 
 /**
@@ -101,14 +137,4 @@ function neverServed(world: World, pod: ObservedPod | undefined, poll: Poll | un
 
 function sumOf(pods: readonly (ObservedPod | undefined)[], world: World): number {
   return pods.reduce((sum, pod) => sum + (pod ? (world.polls.get(pod.uid)?.totalSessions ?? 0) : 0), 0);
-}
-
-function servingOf(
-  pod: ObservedPod | undefined,
-  poll: Poll | undefined,
-  lost: boolean,
-): RelayView['serving'] {
-  if (!pod || lost) return 'no';
-  if (!poll) return pod.phase === 'Running' ? 'unknown' : 'no';
-  return poll.registered && poll.state === 'serving' ? 'yes' : 'no';
 }

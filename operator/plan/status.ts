@@ -46,7 +46,10 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
     replicas:
       before?.replicas === undefined
         ? fleet.spec.replicas
-        : Math.min(fleet.spec.replicas, kept.filter((view) => !view.lost).length + decided.created),
+        : Math.min(
+            fleet.spec.replicas,
+            kept.filter((view) => view.away === undefined).length + decided.created,
+          ),
     readyReplicas: serving.length,
     drainingReplicas: relays.length - kept.length,
     selector: `${Label.fleet}=${fleet.name}`,
@@ -65,6 +68,7 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
       .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     conditions: conditions(world, {
       size,
+      target,
       relays,
       troubles: [...troubles.values()],
       faults: [...decided.faults, ...mismatches],

@@ -85,6 +85,8 @@ export interface ObservedPod {
   readonly hostIP: string | undefined;
   readonly phase: string;
   readonly ready: boolean;
+  /** When `ready` last changed, as its kubelet says; undefined until that has looked. */
+  readonly readyChangedMs: number | undefined;
   readonly terminating: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
@@ -106,6 +108,7 @@ export interface ObservedNode {
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
   readonly notReadySinceMs: number | undefined;
+  readonly readySinceMs: number | undefined;
   readonly externalIPs: readonly string[];
   readonly internalIPs: readonly string[];
 }

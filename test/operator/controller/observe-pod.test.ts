@@ -45,7 +45,7 @@ suite('what is observed of a pod', () => {
           hostIP: '192.0.2.1',
           conditions: [
             { type: 'PodScheduled', status: 'True', lastTransitionTime: '2026-01-01T00:00:05Z' },
-            { type: 'Ready', status: 'True' },
+            { type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:09Z' },
           ],
           containerStatuses: [
             { name: 'linkerd-proxy', restartCount: 0, state: { waiting: { reason: 'PodInitializing' } } },
@@ -65,6 +65,7 @@ suite('what is observed of a pod', () => {
       hostIP: '192.0.2.1',
       phase: 'Running',
       ready: true,
+      readyChangedMs: Date.UTC(2026, 0, 1, 0, 0, 9),
       terminating: false,
       labels,
       annotations,
@@ -77,8 +78,8 @@ suite('what is observed of a pod', () => {
   test('one that the scheduler has not seen yet', () => {
     const pod = observePod(object('pod'));
     assert.deepEqual(
-      [pod.relay, pod.phase, pod.ready, pod.restarts, pod.scheduledMs, pod.maxSessions],
-      ['', 'Pending', false, 0, undefined, undefined],
+      [pod.relay, pod.phase, pod.ready, pod.readyChangedMs, pod.restarts, pod.scheduledMs, pod.maxSessions],
+      ['', 'Pending', false, undefined, 0, undefined, undefined],
     );
   });
 

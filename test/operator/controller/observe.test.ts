@@ -157,10 +157,12 @@ suite('what is seen of a fleet', () => {
       labels: { zone: 'a' },
       taints: [...TAINTED.taints, { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }],
       notReadySinceMs: undefined,
+      readySinceMs: Date.UTC(2026, 0, 1),
       externalIPs: ['203.0.113.1'],
       internalIPs: ['10.0.0.1', 'fd00::1'],
     });
     assert.equal(nodes.get('lost')!.notReadySinceMs, Date.UTC(2026, 0, 1, 12));
+    assert.equal(nodes.get('lost')!.readySinceMs, undefined);
     assert.equal(nodes.get('new')!.notReadySinceMs, Date.UTC(2026, 0, 1), 'since it is there');
   });
 

@@ -49,6 +49,7 @@ function worldOf(cases: readonly Case[], change: Partial<DemandWorld> = {}): Dem
       hostIP: '10.0.0.2',
       phase: 'Running',
       ready: false,
+      readyChangedMs: undefined,
       terminating: false,
       labels: {},
       annotations: {},

@@ -29,6 +29,8 @@ export interface ModelRelay {
   sessions: number;
   draining: boolean;
   registersAtMs: number;
+  /** Master answered a heartbeat of it with 404, and hasn't taken it back. */
+  unregistered: boolean;
   /** When it hears of its pod's annotations. */
   hearsAtMs: number;
 }
@@ -89,6 +91,7 @@ export class ModelCluster {
       labels: {},
       taints: [],
       notReadySinceMs: undefined,
+      readySinceMs: 0,
       externalIPs: [`203.0.113.${this.nodes.size + 1}`],
       internalIPs: [`10.0.0.${this.nodes.size + 1}`],
       ...more,
@@ -179,6 +182,17 @@ export class ModelCluster {
     return decided;
   }
 
+  /** A node is no longer heard of, or is again. */
+  setNodeReady(name: string, ready: boolean): void {
+    const node = this.nodes.get(name)!;
+    if (ready === (node.notReadySinceMs === undefined)) return;
+    this.nodes.set(name, {
+      ...node,
+      notReadySinceMs: ready ? undefined : this.nowMs,
+      readySinceMs: ready ? this.nowMs : undefined,
+    });
+  }
+
   /** Somebody ends the pod of a relay; the Deployment makes another at once. */
   evict(name: string): void {
     const model = this.relays.get(name)!;
@@ -189,6 +203,7 @@ export class ModelCluster {
     if (model.registersAtMs !== Infinity) model.registersAtMs = this.nowMs + 4000;
     model.sessions = 0;
     model.draining = false;
+    model.unregistered = false;
   }
 
   /** `kubectl rollout restart`: another template, so that the Deployment ends the pod. */
@@ -237,6 +252,7 @@ export class ModelCluster {
       sessions: 0,
       draining: false,
       hearsAtMs: 0,
+      unregistered: false,
       registersAtMs: this.broken.has(image) ? Infinity : this.nowMs + 4000,
     });
   }
@@ -318,6 +334,7 @@ export class ModelCluster {
           hostIP: '10.0.0.1',
           phase: 'Pending',
           ready: false,
+          readyChangedMs: this.nowMs,
           terminating: false,
           labels: {},
           annotations: {
@@ -331,7 +348,7 @@ export class ModelCluster {
         };
       }
       this.#schedule(model);
-      if (this.#serves(model) && !this.master?.has(model.pod!.uid)) {
+      if (this.#isRegistered(model) && !this.master?.has(model.pod!.uid)) {
         this.master?.set(model.pod!.uid, {
           relayId: model.pod!.uid,
           endpoints: [`198.51.100.${this.#next % 250}:4000`],
@@ -339,6 +356,7 @@ export class ModelCluster {
           lastSeenMs: this.nowMs,
         });
       }
+      this.#probe(model);
     }
   }
 
@@ -377,8 +395,16 @@ export class ModelCluster {
     ];
   }
 
-  #serves({ pod, registersAtMs }: ModelRelay): boolean {
-    return pod?.phase === 'Running' && this.nowMs >= registersAtMs;
+  /** The kubelet's readiness probe; of a node that isn't heard of, the node controller's word. */
+  #probe(model: ModelRelay): void {
+    if (!model.pod) return;
+    const heard = this.nodes.get(model.pod.node ?? '')?.notReadySinceMs === undefined;
+    const ready = heard && this.#isRegistered(model) && !model.draining;
+    if (ready !== model.pod.ready) model.pod = { ...model.pod, ready, readyChangedMs: this.nowMs };
+  }
+
+  #isRegistered(model: ModelRelay): boolean {
+    return model.pod?.phase === 'Running' && this.nowMs >= model.registersAtMs && !model.unregistered;
   }
 
   /** Writes, or takes away, somebody's wish to have a relay drained. */
@@ -398,14 +424,14 @@ export class ModelCluster {
           decided.deletions.length +
           decided.master.length ===
         0;
-      if (idle && [...this.relays.values()].every((model) => this.#serves(model))) return step;
+      if (idle && [...this.relays.values()].every((model) => this.#isRegistered(model))) return step;
       this.advance(1000);
     }
     return most;
   }
 
   serving(): ModelRelay[] {
-    return [...this.relays.values()].filter((model) => this.#serves(model) && !model.draining);
+    return [...this.relays.values()].filter((model) => this.#isRegistered(model) && !model.draining);
   }
 
   #hear(model: ModelRelay): void {
@@ -415,7 +441,7 @@ export class ModelCluster {
   }
 
   #poll(model: ModelRelay): Poll {
-    const registered = this.nowMs >= model.registersAtMs;
+    const registered = this.#isRegistered(model);
     const said = model.sessions + (this.lies.get(model.relay.name) ?? 0);
     return {
       answeredMs: this.clockMs,

@@ -232,13 +232,13 @@ test('relays of a lost node are replaced, and the surplus drains when it returns
   cluster.settle();
   const node = [...cluster.relays.values()][0]!.pod!.node!;
   const there = [...cluster.relays.values()].filter((model) => model.pod?.node === node).length;
-  cluster.nodes.set(node, { ...cluster.nodes.get(node)!, notReadySinceMs: cluster.nowMs });
+  cluster.setNodeReady(node, false);
   cluster.advance(10_000);
   assert.equal(cluster.step().create.length, 0, 'not before 20 s');
   cluster.advance(11_000);
   assert.equal(cluster.step().create.length, there);
   cluster.settle();
-  cluster.nodes.set(node, { ...cluster.nodes.get(node)!, notReadySinceMs: undefined });
+  cluster.setNodeReady(node, true);
   for (let step = 0; step < 30; step += 1) {
     cluster.step();
     cluster.advance(1000);
