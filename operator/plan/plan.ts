@@ -35,7 +35,7 @@ import {
   relayCreated,
   rolloutEvents,
 } from './events.ts';
-import { decideSize } from './fleet-size.ts';
+import { decideSize, type SizeDecision } from './fleet-size.ts';
 import { withoutForeign } from './foreign.ts';
 import { MONITORING } from './monitoring.ts';
 import { allocatePorts } from './ports.ts';
@@ -131,7 +131,7 @@ export function plan(world: World): Plan {
   master.push(...leavingCalls(world, leavingPods(world)));
 
   const created = newRelays(world, size.create, target, faults);
-  apply.push(...fleetObjects(world));
+  apply.push(...fleetObjects(world, ableCount(relays, size) + created.length));
 
   const applied = withoutForeign(world, apply);
   const creations = withoutForeign(world, created);
@@ -168,13 +168,19 @@ export function plan(world: World): Plan {
   };
 }
 
-function fleetObjects(world: World): AppliedObject[] {
+/** Relays that serve, or may yet. */
+function ableCount(relays: readonly RelayView[], { takeBack, drain }: SizeDecision): number {
+  const there = relays.filter((view) => !view.draining && !drain.includes(view));
+  return there.filter((view) => view.away === undefined && !view.late).length + takeBack.length;
+}
+
+function fleetObjects(world: World, able: number): AppliedObject[] {
   const { fleet } = world;
   const objects = [
     serviceAccount(fleet),
     masterKeys(fleet),
     metricsService(fleet),
-    podDisruptionBudget(fleet),
+    podDisruptionBudget(fleet, able),
     networkPolicy(fleet, oldestFirst(world.pods)),
     wantedAutoscaler(world),
     world.unknownKinds.has('ServiceMonitor') ? undefined : serviceMonitor(fleet),

@@ -6,8 +6,10 @@ import { type AppliedObject, fleetLabels, ownedBy } from './object.ts';
 /**
  * Lets others end one serving relay at a time. Draining relays are unready, so that they never stand in the way of
  * anybody's drain (https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy).
+ *
+ * @param able relays that serve or may yet: one that never will must not hold up every drain
  */
-export function podDisruptionBudget(fleet: Fleet): AppliedObject {
+export function podDisruptionBudget(fleet: Fleet, able: number): AppliedObject {
   return {
     apiVersion: 'policy/v1',
     kind: 'PodDisruptionBudget',
@@ -19,7 +21,7 @@ export function podDisruptionBudget(fleet: Fleet): AppliedObject {
     },
     spec: {
       // An integer: percentages and maxUnavailable need one controller with a scale, and a fleet has a Deployment per relay.
-      minAvailable: Math.max(0, fleet.spec.replicas - 1),
+      minAvailable: Math.max(0, Math.min(fleet.spec.replicas, able) - 1),
       unhealthyPodEvictionPolicy: 'AlwaysAllow',
       selector: { matchLabels: { [Label.fleet]: fleet.name } },
     },

@@ -38,6 +38,11 @@ function progressing(cluster: ModelCluster): string {
   return `${condition?.status} ${condition?.reason}: ${condition?.message}`;
 }
 
+function budget(cluster: ModelCluster): unknown {
+  const object = cluster.step().apply.find(({ kind }) => kind === 'PodDisruptionBudget')!;
+  return (object['spec'] as { minAvailable: number }).minAvailable;
+}
+
 suite('relays that lose their registration', () => {
   test('in a rollout don’t go before others serve in their place', () => {
     const cluster = fleetOf(10);
@@ -214,6 +219,22 @@ suite('relays that have stopped serving', () => {
       /^False NotRegistered: no relay has served for 10m: .*not registered yet$/,
     );
   });
+});
+
+test('the disruption budget leaves out relays that don’t come to serve', () => {
+  const cluster = fleetOf(3);
+  assert.equal(budget(cluster), 2);
+  cluster.edit({ replicas: 4 });
+  cluster.step();
+  const added = relays(cluster)[3]!;
+  added.registersAtMs = Infinity;
+  run(cluster, 60);
+  assert.equal(budget(cluster), 3);
+  run(cluster, 600);
+  assert.equal(budget(cluster), 2);
+  added.registersAtMs = 0;
+  run(cluster, 2);
+  assert.equal(budget(cluster), 3);
 });
 
 test('a relay whose port its ending pod holds is stood in for at another port', () => {

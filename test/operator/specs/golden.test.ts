@@ -116,7 +116,7 @@ for (const [name, spec] of Object.entries(fleets)) {
       serviceMonitor(fleet),
       prometheusRule(fleet),
       dashboard(fleet),
-      podDisruptionBudget(fleet),
+      podDisruptionBudget(fleet, fleet.spec.replicas),
       networkPolicy(fleet),
       horizontalPodAutoscaler(fleet),
     ].filter((object) => object !== undefined);
