@@ -119,6 +119,7 @@ const OPTIONS: readonly Option[] = [
     help: 'WavryRelays that may replace their relays at the same time',
   },
   { flag: 'workers', value: 'N', default: '4', help: 'WavryRelays worked on at the same time' },
+  // With longer ones answers and counters were too old for the autoscaler before the next came (plan/demand.ts).
   { flag: 'poll-interval', value: 'SECONDS', default: '2', help: 'between two questions to each relay' },
   {
     flag: 'poll-through',
@@ -197,7 +198,7 @@ export function readConfig(
     retryPeriodMs: milliseconds('retry-period', 0.1, 600),
     maxConcurrentRollouts: whole('max-concurrent-rollouts', 1, 10_000),
     workers: whole('workers', 1, 64),
-    pollIntervalMs: milliseconds('poll-interval', 0.1, 60),
+    pollIntervalMs: milliseconds('poll-interval', 0.1, 5),
     pollThrough: choice('poll-through', ['auto', 'direct', 'proxy']),
     logLevel: choice('log-level', ['debug', 'info', 'warn', 'error']),
     logFormat: choice('log-format', ['json', 'text']),

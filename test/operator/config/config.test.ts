@@ -88,7 +88,7 @@ const FLAGS: Readonly<Record<string, readonly [value: string, part: Partial<Conf
   ],
   'poll-interval': [
     ['0.1', { pollIntervalMs: 100 }],
-    ['60', { pollIntervalMs: 60_000 }],
+    ['5', { pollIntervalMs: 5000 }],
   ],
   'poll-through': [
     ['direct', { pollThrough: 'direct' }],
@@ -220,7 +220,8 @@ suite('what is refused, in one line that names the flag or the variable', () => 
     ['max-concurrent-rollouts', '0', '"0" is not a number from 1 to 10000'],
     ['workers', '1.5', '"1.5" is not a whole number'],
     ['workers', ' ', '" " is not a number from 1 to 64'],
-    ['poll-interval', '2s', '"2s" is not a number from 0.1 to 60'],
+    ['poll-interval', '2s', '"2s" is not a number from 0.1 to 5'],
+    ['poll-interval', '6', '"6" is not a number from 0.1 to 5'],
     ['poll-through', 'Direct', '"Direct" is not one of auto, direct, proxy'],
     ['log-level', 'trace', '"trace" is not one of debug, info, warn, error'],
     ['log-format', 'xml\nyaml', '"xml\\nyaml" is not one of json, text'],
