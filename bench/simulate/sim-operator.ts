@@ -126,7 +126,6 @@ export class SimOperator {
         runbooks: '',
         generation: this.#generation,
         createdMs: this.#startMs,
-        deleting: false,
         status: this.status,
       },
       relays: Array.from(cluster.relays.values(), (relay) => relay.observed),

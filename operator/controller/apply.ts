@@ -90,8 +90,7 @@ export async function applyPlan(
     await attempt(`Deployment/${patch.name}`, () => write.metadata(Resources.deployments, patch));
   }
   // Master's outage never keeps a relay from draining: load 100 and the reject tell the same later.
-  const signal = AbortSignal.timeout(MASTER_MS);
-  await inLanes(plan.master, MASTER_CALLS_AT_ONCE, (call) =>
+  await tellTogether(plan.master, (call, signal) =>
     attempt(`Master/${call.relayId}`, async () => {
       await options.tellMaster(call, signal);
       return undefined;
@@ -104,6 +103,15 @@ export async function applyPlan(
     await attempt(`${deletion.kind}/${deletion.name}`, () => write.delete(deletion));
   }
   return { failures, foreign, error };
+}
+
+/** Calls to a Master, some at a time; `signal` ends them all when their time is over. */
+export async function tellTogether(
+  calls: readonly MasterCall[],
+  tell: (call: MasterCall, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const signal = AbortSignal.timeout(MASTER_MS);
+  await inLanes(calls, MASTER_CALLS_AT_ONCE, (call) => tell(call, signal));
 }
 
 async function inLanes<T>(

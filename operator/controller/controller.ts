@@ -7,6 +7,7 @@ import { isNamespaceTerminating, isStatus } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { resourceOfKind } from '../kube/resource.ts';
 import { updateState } from '../master/admin-client.ts';
+import { leavingCalls } from '../plan/drain.ts';
 import type { MetricsApi } from '../plan/metrics-api.ts';
 import { plan } from '../plan/plan.ts';
 import { unreadableStatus } from '../plan/unreadable.ts';
@@ -14,11 +15,12 @@ import type { Failure, MasterCall, ObservedFleet, ObservedObject, Plan } from '.
 import type { FleetDefaults } from '../specs/fleet.ts';
 import { ageMs } from './age.ts';
 import { type Announcer, newsAtMs } from './announcer.ts';
-import { applyPlan, type ApplyResult, ownerOf } from './apply.ts';
-import type { ClusterView } from './cluster-view.ts';
+import { applyPlan, type ApplyResult, ownerOf, tellTogether } from './apply.ts';
+import { type ClusterView, isRelayPod } from './cluster-view.ts';
 import { portsOf } from './host-ports.ts';
 import type { MasterWatch } from './master-watch.ts';
 import { observe, observeFleet } from './observe.ts';
+import { observePod } from './observe-pod.ts';
 import { type References, readReferences } from './references.ts';
 import type { Resolver } from './resolver.ts';
 import { isFieldUnknown, type ServedCrd } from './served-crd.ts';
@@ -27,7 +29,7 @@ import { statusDue, writeStatus } from './status-writer.ts';
 /** Secrets and ConfigMaps of others are not watched: they are read again after this time, and sooner while one is missing. */
 const REFERENCES_MS = 60_000;
 const REFERENCES_BROKEN_MS = 5000;
-/** Somebody else's object with our name is looked at again after this time. */
+/** Somebody else's object with our name, and what a fleet left behind, is looked at again after this time. */
 const FOREIGN_MS = 10_000;
 /** Every fleet is looked at again after this time, whatever happens. */
 const LOOK_MS = 30_000;
@@ -57,6 +59,7 @@ export interface ControllerOptions {
 
 /** What is remembered of a fleet between two looks: only what can be found out again. */
 interface Memory {
+  spec?: WavryRelaySpec;
   /** `of` is the part of the spec that names them. */
   references?: { readonly value: References; readonly atMs: number; readonly of: string };
   foreign: ReadonlyMap<string, ObservedObject>;
@@ -86,7 +89,7 @@ export class Controller {
     const object = view.fleets.get(namespace, name);
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       // Its objects go by their owner references; their pods drain under their grace period.
-      this.#forget(key);
+      await this.#partFrom(key);
       return;
     }
     const memory = this.#remember(key);
@@ -96,6 +99,7 @@ export class Controller {
       return;
     }
 
+    memory.spec = spec;
     const fleet = observeFleet(object, spec, defaults);
     const references = await this.#references(fleet, memory);
     await this.#lookAtForeign(fleet, memory);
@@ -303,13 +307,30 @@ export class Controller {
     return memory;
   }
 
-  #forget(key: string): void {
-    this.#memory.delete(key);
+  /**
+   * Master hears that the pods of a fleet that is gone drain, for as long as there are any: with the token that the fleet
+   * named, as nothing in the cluster tells of it any more.
+   */
+  async #partFrom(key: string): Promise<void> {
+    const { view, masters, announcer, onStatus, again, wallMs } = this.#options;
     this.#rollingOut.delete(key);
     this.#plannedPorts.delete(key);
-    this.#options.announcer.forget(key);
-    this.#options.masters.forget(key);
-    this.#options.onStatus(key, undefined);
+    announcer.forget(key);
+    onStatus(key, undefined);
+    const { spec, references } = this.#memory.get(key) ?? {};
+    const pods = view.ofFleet(key, 'Pod').filter(isRelayPod).map(observePod);
+    if (!spec || references?.value.adminToken === undefined || pods.length === 0) {
+      this.#memory.delete(key);
+      masters.forget(key);
+      return;
+    }
+    again(key, wallMs() + FOREIGN_MS);
+    const master = masters.registry(spec);
+    masters.refresh(key, spec, references.value.adminToken);
+    const ending = pods.filter(({ terminating }) => terminating);
+    await tellTogether(leavingCalls({ master }, ending), (call, signal) =>
+      this.#tellMaster(call, spec, references.value, signal),
+    );
   }
 }
 

@@ -116,7 +116,6 @@ export function observeFleet(
     ...defaults,
     generation: metadata.generation ?? 0,
     createdMs: Date.parse(metadata.creationTimestamp),
-    deleting: metadata.deletionTimestamp !== undefined,
     status: object['status'] as WavryRelayStatus | undefined,
   };
 }

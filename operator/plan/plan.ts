@@ -225,7 +225,7 @@ const OPTIONAL_OBJECTS = [
 
 /** Further relays with the lowest free ordinals, so that planning the same world twice cannot make two of one. */
 function newRelays(world: World, count: number, target: string, faults: Trouble[]): AppliedObject[] {
-  if (count === 0 || world.fleet.deleting) return [];
+  if (count === 0) return [];
   const { fleet } = world;
   // The name of a relay whose pod still ends would make two of one in Services and status; others may have taken one too.
   const names = [

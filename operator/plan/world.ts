@@ -46,7 +46,6 @@ export interface World {
 export interface ObservedFleet extends Fleet {
   readonly generation: number;
   readonly createdMs: number;
-  readonly deleting: boolean;
   readonly status: WavryRelayStatus | undefined;
 }
 

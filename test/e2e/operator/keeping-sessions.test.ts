@@ -14,7 +14,7 @@ import { until } from './until.ts';
 /** Sessions end soon after their peers did, so that a drain is a matter of seconds. */
 const BRIEF = { idleTimeout: '5s', leaseDuration: '10s' };
 /** Some for one test alone: what befalls them is nobody else's business. */
-const NODES = ['drained-0', 'drained-1', 'lost-0', 'lost-1', 'calm-0'];
+const NODES = ['drained-0', 'drained-1', 'drained-2', 'lost-0', 'lost-1', 'calm-0'];
 
 interface Pod extends KubeObject {
   readonly spec: { readonly nodeName?: string };
@@ -290,22 +290,56 @@ suite('sessions are kept', { concurrency: 3 }, () => {
   });
 
   test('kubectl drain, while three relays drain and one never becomes ready', async () => {
-    const url = await start('moved', 8104, { replicas: 5 }, 'drained');
-    await operator.apply(
-      fleetOf('unready', {
-        sessions: BRIEF,
-        master: { url: 'http://198.18.0.1:9' },
-        pod: {
-          nodeSelector: { 'kubernetes.io/hostname': 'drained-0' },
-          tolerations: [{ key: 'only', operator: 'Exists' }],
-          resources: { requests: { cpu: '10m' } },
-        },
-      }),
+    const exposure = {
+      type: 'HostPort',
+      addressType: 'InternalIP',
+      portRange: '4300-4315',
+      readyTimeout: '30s',
+    };
+    const url = await start(
+      'moved',
+      8104,
+      { replicas: 4, exposure, rollout: { maxUnavailable: 1 } },
+      'drained',
     );
-    await operator.whenCondition('unready', 'Ready', { status: 'False', reason: 'NotRegistered' });
-    const { report } = await talk(url, '--sessions=10', '--duration=25');
-    await patch('moved', { replicas: 2 });
+    // The fifth finds its port taken on each node.
+    const blocker = {
+      nodeSelector: { only: 'drained' },
+      tolerations: [{ key: 'only', operator: 'Exists' }],
+      containers: [
+        {
+          name: 'blocker',
+          image: 'nobody/pulls:this',
+          ports: [{ containerPort: 4304, hostPort: 4304, protocol: 'UDP' }],
+        },
+      ],
+    };
+    const labels = { app: 'blocker' };
+    await operator.apply({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'blocker', namespace: 'default' },
+      spec: {
+        replicas: 3,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: blocker },
+      },
+    });
+    await until('the port to be taken', async () => {
+      const there = await operator.list<Pod>(Resources.pods, 'default', 'app=blocker');
+      return there.filter((pod) => pod.spec.nodeName !== undefined).length === 3;
+    });
+    const { report } = await talk(url, '--sessions=10', '--duration=90');
+    const before = (await operator.fleet('moved')).status?.relays?.map(({ name }) => name) ?? [];
+    await patch('moved', { replicas: 5 });
+    for (const name of before.slice(0, 3)) {
+      await operator.cluster.kubectl(['annotate', `deployment/${name}`, 'wavry.dev/drain-requested=true']);
+    }
     await until('three to drain', async () => (await operator.fleet('moved')).status?.drainingReplicas === 3);
+    await until('the budget to leave the other out', async () => {
+      const field = 'jsonpath={.spec.minAvailable} {.status.disruptionsAllowed}';
+      return (await operator.cluster.kubectl(['get', 'pdb', 'moved-relay', '-o', field])) === '3 1';
+    });
     const there = (await pods('moved')).filter((pod) => pod.spec.nodeName === 'drained-0');
     assert.ok(there.length >= 2, `${there.length} pods there`);
     await operator.cluster.kubectl([
@@ -316,10 +350,26 @@ suite('sessions are kept', { concurrency: 3 }, () => {
       '--timeout=150s',
     ]);
     assertNothingLost(await report);
+    await operator.cluster.kubectl(['delete', 'deployment', 'blocker']);
     const relays = await operator.whenServing('moved');
-    assert.deepEqual(new Set(relays.map(({ node }) => node)), new Set(['drained-1']));
+    assert.ok(relays.every(({ node }) => node !== 'drained-0'));
     await operator.deleteFleet('moved');
-    await operator.deleteFleet('unready');
+  });
+
+  test('a fleet that is deleted in the middle of a rollout drains, and Master hears of it', async () => {
+    const url = await start('deleted', 8107, { replicas: 2 });
+    const { report } = await talk(url, '--sessions=6', '--duration=30');
+    await patch('deleted', { restartedAt: '2026-01-01T00:00:00Z' });
+    await until('one to drain', async () => (await operator.fleet('deleted')).status?.drainingReplicas === 1);
+    const ids = (await pods('deleted')).map(({ metadata }) => metadata.uid);
+    await operator.deleteFleet('deleted');
+    for (const id of ids) await whenState(url, id, (state) => state === 'Draining', 'Draining');
+    assert.deepEqual(
+      (await pods('deleted')).filter(({ metadata }) => !ids.includes(metadata.uid)),
+      [],
+    );
+    assertNothingLost(await report);
+    await operator.whenGone('deleted');
   });
 
   test('a deleted fleet keeps its network policy until its last relay has gone', async () => {

@@ -88,15 +88,15 @@ suite('what is seen of a fleet', () => {
   test('a fleet, as its object says', () => {
     const seen = observeFleet(
       object('games', {
-        metadata: { uid: FLEET_UID, generation: 3, deletionTimestamp: '2026-01-01T01:00:00Z' },
+        metadata: { uid: FLEET_UID, generation: 3 },
         status: { replicas: 2 },
       }),
       fleet().spec,
       { defaultImage: 'relay:1', runbooks: 'https://example.com/runbooks' },
     );
     assert.deepEqual(
-      [seen.namespace, seen.generation, seen.deleting, seen.createdMs, seen.status],
-      ['games', 3, true, Date.UTC(2026, 0, 1), { replicas: 2 }],
+      [seen.namespace, seen.generation, seen.createdMs, seen.status],
+      ['games', 3, Date.UTC(2026, 0, 1), { replicas: 2 }],
     );
     assert.deepEqual([seen.defaultImage, seen.runbooks], ['relay:1', 'https://example.com/runbooks']);
   });

@@ -70,7 +70,6 @@ function worldOf(cases: readonly Case[], change: Partial<DemandWorld> = {}): Dem
       runbooks: '',
       generation: 1,
       createdMs: 0,
-      deleting: false,
       status: {
         relays: cases.flatMap((entry, index) =>
           entry.written

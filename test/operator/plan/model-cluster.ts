@@ -131,7 +131,6 @@ export class ModelCluster {
         runbooks: '',
         generation: 1,
         createdMs: 0,
-        deleting: false,
         status: this.status,
       },
       relays: [...this.relays.values()].map((model) => model.relay),
