@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { type Rates, ratesOf } from '../../../bench/simulate/report.ts';
-import { findScenario, readBaselines, shippedNames } from '../../../bench/simulate/shipped.ts';
+import { findScenario, readBaselines, type Recorded, shippedNames } from '../../../bench/simulate/shipped.ts';
 import { Simulation } from '../../../bench/simulate/simulation.ts';
 
 // A shipped scenario may not become worse than it was recorded, by more than a twentieth or, where there was next to
@@ -11,33 +11,36 @@ import { Simulation } from '../../../bench/simulate/simulation.ts';
 const WORSE = 1.05;
 const LEAST_PCT = 0.02;
 
+const TARGETS: ReadonlyMap<string, Partial<Rates>> = new Map([
+  ['daily-curve', { beyondClairvoyantPct: 25, refusedPct: 0.5 }],
+  ['rollout-at-peak', { refusedPct: 0.5 }],
+]);
+
 const baselines = readBaselines();
 
 test('every shipped scenario has its baseline', () => {
   assert.deepEqual(Object.keys(baselines).toSorted(), shippedNames());
 });
 
-test('as they are shipped, the scenarios meet their targets', () => {
-  for (const [name, { shipped }] of Object.entries(baselines)) {
+for (const [name, { small, shipped }] of Object.entries(baselines)) {
+  test(`${name} is as good as it was recorded`, () => hold(name, small));
+  // Of the others no more is asked at their full size, and these two take most of a minute.
+  if (!TARGETS.has(name)) continue;
+  test(`${name}, as it is shipped, meets its targets`, { timeout: 600_000 }, () => {
     assert.equal(shipped.relays, findScenario(name).relays);
-    holdTargets(name, shipped.rates);
-  }
-});
-
-for (const [name, { small }] of Object.entries(baselines)) {
-  test(`${name} is as good as it was recorded`, () => {
-    const { figures } = new Simulation(findScenario(name, small.relays), 1).run();
-    const rates = ratesOf(figures);
-    for (const [what, recorded] of Object.entries(small.rates) as [keyof Rates, number][]) {
-      const most = what === 'reversals' ? recorded + 1 : recorded * WORSE + LEAST_PCT;
-      assert.ok(rates[what] <= most, `${what} is ${rates[what]}, recorded ${recorded}`);
-    }
-    holdTargets(name, rates);
+    hold(name, shipped);
   });
 }
 
-function holdTargets(name: string, rates: Rates): void {
+function hold(name: string, recorded: Recorded): void {
+  const { figures } = new Simulation(findScenario(name, recorded.relays), 1).run();
+  const rates = ratesOf(figures);
+  for (const [what, before] of Object.entries(recorded.rates) as [keyof Rates, number][]) {
+    const most = what === 'reversals' ? before + 1 : before * WORSE + LEAST_PCT;
+    assert.ok(rates[what] <= most, `${what} is ${rates[what]}, recorded ${before}`);
+  }
   assert.equal(rates.lost, 0, `${name}: sessions lost`);
-  if (name === 'daily-curve') assert.ok(rates.beyondClairvoyantPct < 25);
-  if (name === 'daily-curve' || name === 'rollout-at-peak') assert.ok(rates.refusedPct < 0.5);
+  for (const [what, target] of Object.entries(TARGETS.get(name) ?? {}) as [keyof Rates, number][]) {
+    assert.ok(rates[what] < target, `${what} is ${rates[what]}, not below ${target}`);
+  }
 }
