@@ -246,7 +246,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
   });
 
   test('another type of exposure, twice: each relay keeps its address for as long as it is there', async () => {
-    const url = await start('exposed', 8107, { replicas: 2, exposure: { type: 'LoadBalancer' } });
+    const url = await start('exposed', 8109, { replicas: 2, exposure: { type: 'LoadBalancer' } });
     const addresses = new Map<string, Set<string>>();
     let watching = true;
     const watch = (async () => {
@@ -289,72 +289,79 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     await operator.deleteFleet('exposed');
   });
 
-  test('kubectl drain, while three relays drain and one never becomes ready', async () => {
-    const exposure = {
-      type: 'HostPort',
-      addressType: 'InternalIP',
-      portRange: '4300-4315',
-      readyTimeout: '30s',
-    };
-    const url = await start(
-      'moved',
-      8104,
-      { replicas: 4, exposure, rollout: { maxUnavailable: 1 } },
-      'drained',
-    );
-    // The fifth finds its port taken on each node.
-    const blocker = {
-      nodeSelector: { only: 'drained' },
-      tolerations: [{ key: 'only', operator: 'Exists' }],
-      containers: [
-        {
-          name: 'blocker',
-          image: 'nobody/pulls:this',
-          ports: [{ containerPort: 4304, hostPort: 4304, protocol: 'UDP' }],
+  test(
+    'kubectl drain, while three relays drain and one never becomes ready',
+    { timeout: 240_000 },
+    async () => {
+      const exposure = {
+        type: 'HostPort',
+        addressType: 'InternalIP',
+        portRange: '4300-4315',
+        readyTimeout: '30s',
+      };
+      const url = await start(
+        'moved',
+        8104,
+        { replicas: 4, exposure, rollout: { maxUnavailable: 1 } },
+        'drained',
+      );
+      // The fifth finds its port taken on each node.
+      const blocker = {
+        nodeSelector: { only: 'drained' },
+        tolerations: [{ key: 'only', operator: 'Exists' }],
+        containers: [
+          {
+            name: 'blocker',
+            image: 'nobody/pulls:this',
+            ports: [{ containerPort: 4304, hostPort: 4304, protocol: 'UDP' }],
+          },
+        ],
+      };
+      const labels = { app: 'blocker' };
+      await operator.apply({
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'blocker', namespace: 'default' },
+        spec: {
+          replicas: 3,
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: blocker },
         },
-      ],
-    };
-    const labels = { app: 'blocker' };
-    await operator.apply({
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name: 'blocker', namespace: 'default' },
-      spec: {
-        replicas: 3,
-        selector: { matchLabels: labels },
-        template: { metadata: { labels }, spec: blocker },
-      },
-    });
-    await until('the port to be taken', async () => {
-      const there = await operator.list<Pod>(Resources.pods, 'default', 'app=blocker');
-      return there.filter((pod) => pod.spec.nodeName !== undefined).length === 3;
-    });
-    const { report } = await talk(url, '--sessions=10', '--duration=90');
-    const before = (await operator.fleet('moved')).status?.relays?.map(({ name }) => name) ?? [];
-    await patch('moved', { replicas: 5 });
-    for (const name of before.slice(0, 3)) {
-      await operator.cluster.kubectl(['annotate', `deployment/${name}`, 'wavry.dev/drain-requested=true']);
-    }
-    await until('three to drain', async () => (await operator.fleet('moved')).status?.drainingReplicas === 3);
-    await until('the budget to leave the other out', async () => {
-      const field = 'jsonpath={.spec.minAvailable} {.status.disruptionsAllowed}';
-      return (await operator.cluster.kubectl(['get', 'pdb', 'moved-relay', '-o', field])) === '3 1';
-    });
-    const there = (await pods('moved')).filter((pod) => pod.spec.nodeName === 'drained-0');
-    assert.ok(there.length >= 2, `${there.length} pods there`);
-    await operator.cluster.kubectl([
-      'drain',
-      'drained-0',
-      '--ignore-daemonsets',
-      '--delete-emptydir-data',
-      '--timeout=150s',
-    ]);
-    assertNothingLost(await report);
-    await operator.cluster.kubectl(['delete', 'deployment', 'blocker']);
-    const relays = await operator.whenServing('moved');
-    assert.ok(relays.every(({ node }) => node !== 'drained-0'));
-    await operator.deleteFleet('moved');
-  });
+      });
+      await until('the port to be taken', async () => {
+        const there = await operator.list<Pod>(Resources.pods, 'default', 'app=blocker');
+        return there.filter((pod) => pod.spec.nodeName !== undefined).length === 3;
+      });
+      const { report } = await talk(url, '--sessions=10', '--duration=90');
+      const before = (await operator.fleet('moved')).status?.relays?.map(({ name }) => name) ?? [];
+      await patch('moved', { replicas: 5 });
+      for (const name of before.slice(0, 3)) {
+        await operator.cluster.kubectl(['annotate', `deployment/${name}`, 'wavry.dev/drain-requested=true']);
+      }
+      await until(
+        'three to drain',
+        async () => (await operator.fleet('moved')).status?.drainingReplicas === 3,
+      );
+      await until('the budget to leave the other out', async () => {
+        const field = 'jsonpath={.spec.minAvailable} {.status.disruptionsAllowed}';
+        return (await operator.cluster.kubectl(['get', 'pdb', 'moved-relay', '-o', field])) === '3 1';
+      });
+      const there = (await pods('moved')).filter((pod) => pod.spec.nodeName === 'drained-0');
+      assert.ok(there.length >= 2, `${there.length} pods there`);
+      await operator.cluster.kubectl([
+        'drain',
+        'drained-0',
+        '--ignore-daemonsets',
+        '--delete-emptydir-data',
+        '--timeout=150s',
+      ]);
+      assertNothingLost(await report);
+      await operator.cluster.kubectl(['delete', 'deployment', 'blocker']);
+      const relays = await operator.whenServing('moved');
+      assert.ok(relays.every(({ node }) => node !== 'drained-0'));
+      await operator.deleteFleet('moved');
+    },
+  );
 
   test('a fleet that is deleted in the middle of a rollout drains, and Master hears of it', async () => {
     const url = await start('deleted', 8107, { replicas: 2 });
@@ -373,20 +380,20 @@ suite('sessions are kept', { concurrency: 3 }, () => {
   });
 
   test('a deleted fleet keeps its network policy until its last relay has gone', async () => {
-    const url = await start('deleted', 8107, { replicas: 2 });
+    const url = await start('guarded', 8108, { replicas: 2 });
     const holders = async (): Promise<string[]> =>
       (
-        await operator.list<KubeObject>(Resources.networkPolicies, 'default', 'wavry.dev/fleet=deleted')
+        await operator.list<KubeObject>(Resources.networkPolicies, 'default', 'wavry.dev/fleet=guarded')
       ).flatMap(({ metadata }) => (metadata.ownerReferences ?? []).map(({ kind }) => kind));
     await until('both pods to hold it', async () => (await holders()).length === 3);
     const { report } = await talk(url, '--sessions=4', '--duration=20');
-    await operator.deleteFleet('deleted');
+    await operator.deleteFleet('guarded');
     await until('the garbage collector to have seen that the fleet is gone', async () => {
       const left = await holders();
       return left.length > 0 && !left.includes('WavryRelay');
     });
     assertNothingLost(await report);
-    await operator.whenGone('deleted');
+    await operator.whenGone('guarded');
   });
 
   test('the budget lets one relay go at a time', async () => {
