@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { cel, keyReference } from './fields.ts';
 
 /** One Master public key: 64 hex digits, with its key id before an equals sign when it is known. */
-export const MASTER_KEY_PATTERN = /^([A-Za-z0-9._:-]{1,64}=)?[0-9a-fA-F]{64}$/;
+export const MASTER_KEY_PATTERN: RegExp = /^([^\p{Cc}\p{Z}#][^\p{Cc}\p{Zl}\p{Zp}]{0,127}=)?[0-9a-fA-F]{64}$/u;
 
 export const master = cel(
   z.object({
@@ -24,7 +24,7 @@ export const master = cel(
     ),
     publicKeys: cel(
       z
-        .array(z.string().max(192))
+        .array(z.string().max(193))
         .min(1)
         .max(8)
         .meta({ 'x-kubernetes-list-type': 'atomic' })
@@ -33,7 +33,7 @@ export const master = cel(
           'Master’s Ed25519 public keys that leases are checked with: 64 hex digits each, or kid=hex. List the old and the new one while Master rotates its key. Without any, the key that Master names at registration is trusted.',
         ),
       {
-        rule: "self.all(k, k.matches('^([A-Za-z0-9._:-]{1,64}=)?[0-9a-fA-F]{64}$'))",
+        rule: `self.all(k, k.matches(r'${MASTER_KEY_PATTERN.source}'))`,
         message: 'each key must be 64 hex digits, or a key id, "=" and 64 hex digits: kid=hex',
       },
     ),

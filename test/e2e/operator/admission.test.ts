@@ -46,10 +46,15 @@ const RULES: readonly {
     refused: [
       { master: { ...MASTER, publicKeys: ['abc'] } },
       { master: { ...MASTER, publicKeys: [KEY, `${KEY}0`] } },
-      { master: { ...MASTER, publicKeys: [`k id=${KEY}`] } },
+      { master: { ...MASTER, publicKeys: [` kid=${KEY}`] } },
+      { master: { ...MASTER, publicKeys: [`#kid=${KEY}`] } },
+      { master: { ...MASTER, publicKeys: [`k\nid=${KEY}`] } },
       { master: { ...MASTER, publicKeys: [`=${KEY}`] } },
     ],
-    accepted: [{ master: { ...MASTER, publicKeys: [KEY, KEY.toUpperCase(), `next:2026.1=${KEY}`] } }],
+    accepted: [
+      { master: { ...MASTER, publicKeys: [KEY, KEY.toUpperCase(), `next:2026.1=${KEY}`] } },
+      { master: { ...MASTER, publicKeys: [`a b=ü==${KEY}`, `${'k'.repeat(128)}=${KEY}`] } },
+    ],
   },
   {
     rule: 'one source of keys',
