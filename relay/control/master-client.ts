@@ -54,6 +54,7 @@ const MAX_ANSWER_BYTES = 65_536;
 /** Room for the 10,000 relays of a big registry. */
 const MAX_LIST_BYTES = 4_194_304;
 const MAX_TOKEN_BYTES = 16_384;
+const WRONG_URL = ': is --master-url right?';
 /** Of a refusal's text, how much a log line shows. */
 const MAX_REFUSAL_CHARS = 200;
 
@@ -214,6 +215,12 @@ function send(
       ? httpsRequest(url, { ...options, agent: httpsAgent }, resolve)
       : httpRequest(url, { ...options, agent: httpAgent }, resolve);
     request.on('error', reject);
+    // Without a listener Node drops the connection and says nothing: the call would never end.
+    request.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      reject(new MasterError(`${url} answered 101, an upgrade that nobody asked for${WRONG_URL}`, 101));
+    });
+    signal.addEventListener('abort', () => reject(new Error('cut short')));
     request.end(body);
   });
 }
@@ -248,7 +255,7 @@ function parseAnswer<T>(url: string, text: string, parse: (body: unknown) => T):
   try {
     body = JSON.parse(text);
   } catch {
-    throw new MasterError(`${url} answered with what is not JSON: is --master-url right?`, 200);
+    throw new MasterError(`${url} answered with what is not JSON${WRONG_URL}`, 200);
   }
   try {
     return parse(body);

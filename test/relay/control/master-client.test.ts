@@ -4,6 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
@@ -267,6 +268,19 @@ test('what can not be reached is told apart from what may have worked', async (t
     request.socket.destroy();
   });
   assert.equal((await failure(client(url).register(call, never))).mayHaveWorked, true);
+});
+
+test('an upgrade that nobody asked for is an answer like any other', async (t) => {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const relay = client(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const error = await failure(relay.register(call, never));
+  assert.match(error.message, /answered 101.*--master-url/);
+  assert.equal(error.status, 101);
 });
 
 test('a call can be cut short', async (t) => {
