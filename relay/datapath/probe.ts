@@ -1,5 +1,6 @@
 import { ADDRESS_PORT, ADDRESS_WORDS, parseIp } from '../protocol/address.ts';
-import { MSG_DONTWAIT, type Libc } from './libc.ts';
+import { monotonicMs } from './clock.ts';
+import { EAGAIN, EINTR, MSG_WAITFORONE, type Libc } from './libc.ts';
 import { INVALID, ReceiveBatch } from './receive.ts';
 import { SocketOptions } from './socket-options.ts';
 import { openSockets } from './sockets.ts';
@@ -26,37 +27,55 @@ export function probe(libc: Libc): Probed {
     to[ADDRESS_PORT] = receiver.address.port;
     const coalescing = new SocketOptions(libc).coalesce(receiver.fds[0]!);
     const batch = new ReceiveBatch(libc, receiver.fds[0]!, 4, coalescing);
-    if (sizesOf(libc, batch, sender.fds[0]!, to, false) !== `${PROBE_BYTES},${PROBE_BYTES}`) {
+    if (!pairArrives(libc, batch, sender.fds[0]!, to, PLAIN_BYTES, false)) {
       throw new Error('two datagrams sent with sendmmsg did not come in with recvmmsg');
     }
-    const segmented = sizesOf(libc, batch, sender.fds[0]!, to, true);
-    return { coalescing, segmenting: segmented === `${PROBE_BYTES},${PROBE_BYTES}` };
+    return { coalescing, segmenting: pairArrives(libc, batch, sender.fds[0]!, to, TRAIN_BYTES, true) };
   } finally {
     libc.close(receiver.fds[0]!);
     libc.close(sender.fds[0]!);
   }
 }
 
-const PROBE_BYTES = 100;
+/** Not the same, so that what comes late can't be taken for the other. */
+const PLAIN_BYTES = 100;
+const TRAIN_BYTES = 120;
+/** Where another core takes in what the loopback carries, packets come later than the call that sent them returns. */
+const ARRIVE_WITHIN_MS = 1000;
 
-/** Sends two packets of one flow and says which sizes arrived. */
-function sizesOf(libc: Libc, batch: ReceiveBatch, fd: number, to: Int32Array, segmenting: boolean): string {
+/** Sends two packets of one flow and says whether they arrived as two. */
+function pairArrives(
+  libc: Libc,
+  batch: ReceiveBatch,
+  fd: number,
+  to: Int32Array,
+  bytes: number,
+  segmenting: boolean,
+): boolean {
   const trains = new Trains(libc, fd, 4, 1, segmenting, { forwarded: () => {}, sendFailed: () => {} });
   const { block } = batch;
-  for (let i = 0; i < 2; i++) {
-    trains.add(0, (block.low + i * PROBE_BYTES) | 0, block.high, PROBE_BYTES, to, 0, 0);
-  }
+  for (let i = 0; i < 2; i++) trains.add(0, (block.low + i * bytes) | 0, block.high, bytes, to, 0, 0);
   trains.flush(0);
-  // A train that was refused has been sent packet by packet: it arrived, but not as a train.
-  if (segmenting && trains.refused > 0) return 'refused';
+  // A train that was refused has been sent packet by packet: it arrives, but not as a train.
+  if (segmenting && trains.refused > 0) return false;
+  const sizes = receiveSizes(libc, batch, 2 * bytes);
+  return sizes.length === 2 && sizes.every((size) => size === bytes);
+}
+
+/** Of what comes in until it is `wanted` bytes, for as long as one may still hope. */
+function receiveSizes(libc: Libc, batch: ReceiveBatch, wanted: number): number[] {
   const sizes: number[] = [];
-  for (let count = batch.receive(MSG_DONTWAIT); count > 0; count = batch.receive(MSG_DONTWAIT)) {
+  const giveUpMs = monotonicMs() + ARRIVE_WITHIN_MS;
+  for (let got = 0; got < wanted && monotonicMs() < giveUpMs;) {
+    const count = batch.receive(MSG_WAITFORONE);
+    if (count < 0 && libc.errno() !== EAGAIN && libc.errno() !== EINTR) break;
     for (let i = 0; i < count; i++) {
       const size = batch.segmentSize(i);
+      got += batch.length(i);
       for (let left = batch.length(i); left > 0 && size !== INVALID; left -= size) {
         sizes.push(Math.min(size, left));
       }
     }
   }
-  return sizes.join(',');
+  return sizes;
 }

@@ -26,8 +26,19 @@ test('a kernel without UDP_GRO is found out', () => {
 });
 
 test('where recvmmsg is forbidden the probe says so and leaves nothing open', () => {
-  const forbidden = { ...libc, recvmmsg: () => -1 };
+  const forbidden = { ...libc, recvmmsg: () => -1, errno: () => 1 };
   assert.throws(() => probe(forbidden), /did not come in with recvmmsg/);
+});
+
+test('packets that come later than the call that sent them returns are waited for', () => {
+  let calls = 0;
+  const slow: typeof libc = {
+    ...libc,
+    recvmmsg: (fd, messages, count, flags, timeout) =>
+      calls++ % 2 === 0 ? -1 : libc.recvmmsg(fd, messages, Math.min(count, 1), flags, timeout),
+    errno: () => 11,
+  };
+  assert.deepEqual(probe(slow), { coalescing: true, segmenting: true });
 });
 
 test('without koffi auto falls back to node:dgram and says so, and mmsg is refused', () => {
