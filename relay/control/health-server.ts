@@ -1,15 +1,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { AddressInfo } from 'node:net';
 
 import express from 'express';
 import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 
 import type { SocketAddress } from '../config/config.ts';
 import { formatSocketAddress } from '../config/text-formats.ts';
+import { BoundedConnections } from './bounded-connections.ts';
 import type { ControlLog } from './control-log.ts';
 import { ControlError } from './groundwork.ts';
 import { healthAnswer, readyAnswer } from './health-answers.ts';
@@ -24,7 +22,8 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
-const MAX_CONNECTIONS = 256;
+/** Probes and scrapers ask one thing at a time. An answer that has made no way for 10 s is given up. */
+const CONNECTION_LIMITS = { connections: 64, unanswered: 4, stuckMs: 10_000 };
 const MAX_HEADER_BYTES = 8192;
 const MAX_URL_CHARS = 1024;
 const MAX_REQUESTS_PER_CONNECTION = 1000;
@@ -32,7 +31,6 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 5000;
 /** Longer than the usual scrape intervals, so that Prometheus keeps its connection. */
 const KEEP_ALIVE_MS = 75_000;
-const CLOSE_WITHIN_MS = 2000;
 const NO_IPV6: ReadonlySet<string | undefined> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);
 
 /** Serves /health, /ready, /metrics and /metrics/prometheus. Throws ControlError (exit code 1) when it can't listen. */
@@ -41,18 +39,15 @@ export async function startHealthServer(
   sources: MetricSources,
   log: ControlLog,
 ): Promise<HealthServer> {
-  const server = createServer(
-    {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 1000,
-    },
-    createHealthApp(sources, log),
-  );
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: 1000,
+  });
   server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
-  const connections = boundConnections(server);
+  const connections = new BoundedConnections(server, createHealthApp(sources, log), CONNECTION_LIMITS);
   try {
     server.listen(listen.port, listen.host);
     await once(server, 'listening').catch(async (error: NodeJS.ErrnoException) => {
@@ -66,7 +61,7 @@ export async function startHealthServer(
   }
   const { address, port } = server.address() as AddressInfo;
   const family = address.includes(':') ? 6 : 4;
-  return { address: { host: address, port, family }, close: () => close(server, connections) };
+  return { address: { host: address, port, family }, close: () => connections.close() };
 }
 
 function createHealthApp(sources: MetricSources, log: ControlLog): Express {
@@ -122,44 +117,6 @@ function unexpected(log: ControlLog): ErrorRequestHandler {
 
 function answer(response: Response, status: number, body: object): void {
   response.status(status).json(body);
-}
-
-interface Connections {
-  /** The one that has waited longest for its client first. */
-  readonly open: Set<Socket>;
-  /** Those with an answer under way. */
-  readonly busy: Set<Socket>;
-}
-
-/**
- * Beyond the bound, the connection that has waited longest for its client gives way to the newcomer: hoarded
- * connections never keep a probe out.
- */
-function boundConnections(server: Server): Connections {
-  const open = new Set<Socket>();
-  const busy = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    if (open.size > MAX_CONNECTIONS) [...open].find((socket) => !busy.has(socket))?.destroy();
-  });
-  server.on('request', ({ socket }, response) => {
-    open.delete(socket);
-    open.add(socket);
-    busy.add(socket);
-    response.once('close', () => busy.delete(socket));
-  });
-  return { open, busy };
-}
-
-async function close(server: Server, { open, busy }: Connections): Promise<void> {
-  const deadline = performance.now() + CLOSE_WITHIN_MS;
-  server.close();
-  while (open.size > 0 && performance.now() < deadline) {
-    for (const socket of open) if (!busy.has(socket)) socket.destroy();
-    await sleep(10);
-  }
-  server.closeAllConnections();
 }
 
 function listenFailure(listen: SocketAddress, { code, message }: NodeJS.ErrnoException): string {
