@@ -85,7 +85,7 @@ export const METRICS: readonly Metric[] = [
   gauge('workers', 'Threads that forward packets', (now) => now.workers),
   gauge(
     'worker_busy_ratio',
-    'Thread CPU time over wall time of the busiest worker, mean of 10 seconds',
+    'Share of its time in which the busiest worker had none to spare, mean of 10 seconds',
     ({ status }) => status.gauges.workerBusyRatio,
   ),
   gauge('socket_buffer_bytes', 'Receive buffer of one socket', (now) => now.socketBufferBytes),

@@ -8,7 +8,7 @@ export interface OverloadLimits {
 export interface OverloadSample {
   /** Monotonic milliseconds. */
   readonly nowMs: number;
-  /** Thread CPU time over wall time of each worker since the sample before, 0 to 1. */
+  /** Share of the time since the sample before in which each worker was busy, 0 to 1. */
   readonly busyRatios: ArrayLike<number>;
   /** Bytes forwarded since the start. */
   readonly bytesForwarded: number;

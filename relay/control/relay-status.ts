@@ -20,7 +20,7 @@ export type RelayState = 'starting' | 'serving' | 'draining' | 'drained';
 
 /** Figures of the control plane, cumulative where the name says `total`. */
 interface RelayGauges {
-  /** Thread CPU time over wall time of the busiest worker, 0 to 1, mean of 10 s. */
+  /** Share of its time in which the busiest worker had none to spare, 0 to 1, mean of 10 s. */
   readonly workerBusyRatio: number;
   /** Whether new sessions are being refused for throughput or busy time. */
   readonly overloaded: boolean;

@@ -30,7 +30,7 @@ export interface Datapath {
   totals(): Float64Array;
   heldSessions(): number;
   activeSessions(): number;
-  /** Thread CPU time over wall time of each worker since the last call, 0 to 1. For one caller: the overload judge. */
+  /** Share of the time since the last call in which each worker was busy, 0 to 1. For one caller: the overload judge. */
   busyRatios(): Float64Array;
   /** Receive buffer of one socket in bytes, as net.core.rmem_max counts (half of what the kernel reserves). */
   socketBufferBytes(): number;

@@ -66,6 +66,7 @@ class DgramLoop {
   readonly #sources: SourceReader;
   readonly #source = new Int32Array(ADDRESS_WORDS);
   #heard = false;
+  #idleMs = 0;
   /** Ends the wait between two turns. */
   #wakeUp: (() => void) | undefined;
 
@@ -97,6 +98,7 @@ class DgramLoop {
         }
         const idle = !this.#heard;
         this.#heard = false;
+        this.#tellSlept();
         duties.afterSends(idle, monotonicMs(), this.#sender);
         // While leases wait, look at the socket between any two turns; else wake for the flags alone.
         if (duties.pressing) setImmediate(turn);
@@ -104,6 +106,12 @@ class DgramLoop {
       };
       turn();
     });
+  }
+
+  #tellSlept(): void {
+    const { idle } = performance.eventLoopUtilization();
+    this.#assembly.duties.slept(idle - this.#idleMs);
+    this.#idleMs = idle;
   }
 
   #wake(turn: () => void): void {

@@ -44,6 +44,7 @@ export class MmsgLoop implements PacketSink {
   readonly #nudge: Nudge | undefined;
   readonly #workers: number;
   readonly #source = new Int32Array(ADDRESS_WORDS);
+  #moreMayWait = false;
   #failures = 0;
   #moves = 0;
 
@@ -71,10 +72,15 @@ export class MmsgLoop implements PacketSink {
   turn(): boolean {
     this.#state.beat(this.#index);
     const pressing = this.#duties.pressing || (this.#workers > 1 && this.#handedOverWaits());
-    const received = this.#batch.receive(pressing ? MSG_DONTWAIT : MSG_WAITFORONE);
+    // After a full batch a look first: a call that may sleep and one that has much to copy take as long.
+    const awake = pressing || this.#moreMayWait;
+    const beforeMs = awake ? 0 : monotonicMs();
+    const received = this.#batch.receive(awake ? MSG_DONTWAIT : MSG_WAITFORONE);
     // Checked first: after shutdown(SHUT_RD) recvmmsg returns empty messages that nobody sent (datapath-notes).
     if (this.#state.stopping()) return false;
     const nowMs = monotonicMs();
+    if (!awake) this.#duties.slept(nowMs - beforeMs);
+    this.#moreMayWait = this.#batch.isFull(received);
     if (received > 0) this.#takeBatch(received, nowMs);
     else this.#takeNothing(this.#libc.errno());
     if (this.#workers > 1) this.#takeHandedOver(nowMs);

@@ -65,6 +65,11 @@ export class ReceiveBatch {
     this.#reset();
   }
 
+  /** Whether a count that {@link receive} gave means that more may wait. */
+  isFull(count: number): boolean {
+    return count === this.#slots;
+  }
+
   /** Up to all slots in one call; what recvmmsg returned, so -1 when `errno` says why nothing came. */
   receive(flags: number): number {
     this.#reset();

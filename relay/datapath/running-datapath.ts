@@ -31,7 +31,7 @@ export class RunningDatapath implements Datapath {
   readonly #threads: readonly Worker[];
   readonly #counters: readonly Float64Array[];
   readonly #stalls: StallWatch;
-  readonly #busy: { cpuMs: number; atMs: number }[];
+  readonly #busy: { busyMs: number; atMs: number }[];
   readonly #fatalListeners: ((reason: string) => void)[] = [];
   #fatal: string | undefined;
   #stopped: Promise<void> | undefined;
@@ -67,7 +67,7 @@ export class RunningDatapath implements Datapath {
     this.#records = parts.records;
     this.#threads = parts.threads;
     this.#counters = parts.threads.map((_, worker) => parts.state.counters(worker));
-    this.#busy = parts.threads.map(() => ({ cpuMs: 0, atMs: 0 }));
+    this.#busy = parts.threads.map(() => ({ busyMs: 0, atMs: 0 }));
     this.#stalls = new StallWatch(parts.state);
     this.description =
       `Relay listening on ${formatListen(this.address)} with ${sockets.description}${why === '' ? '' : `, ${why}`}; ` +
@@ -97,11 +97,11 @@ export class RunningDatapath implements Datapath {
 
   busyRatios(): Float64Array {
     return Float64Array.from(this.#busy, (before, worker) => {
-      const cpuMs = this.#state.cpuMs(worker);
-      const atMs = this.#state.cpuReadMs(worker);
+      const busyMs = this.#state.busyMs(worker);
+      const atMs = this.#state.busyReadMs(worker);
       const elapsedMs = atMs - before.atMs;
-      const ratio = before.atMs > 0 && elapsedMs > 0 ? (cpuMs - before.cpuMs) / elapsedMs : 0;
-      this.#busy[worker] = { cpuMs, atMs };
+      const ratio = before.atMs > 0 && elapsedMs > 0 ? (busyMs - before.busyMs) / elapsedMs : 0;
+      this.#busy[worker] = { busyMs, atMs };
       return Math.min(1, Math.max(0, ratio));
     });
   }

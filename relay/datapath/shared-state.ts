@@ -7,7 +7,7 @@ import { COUNTER_CELLS } from '../pipeline/counters.ts';
  * Each cell has one writer, but for the mail words and the count of held sessions. Cells of different writers are 128 bytes or more apart
  * (two cache lines: x64 fetches them in pairs). The main thread's cells come first, then a block for each worker:
  *   main    stop, mail of each worker (int32) | admission (pipeline/admission.ts)
- *   worker  heartbeat, active sessions (int32), thread CPU ms and monotonic ms when that was read (float64) | counters
+ *   worker  heartbeat, active sessions (int32), busy ms and monotonic ms when that was read (float64) | counters
  */
 
 const LINE = 128;
@@ -21,7 +21,7 @@ const MAIN_BYTES = ADMISSION_INTS + 2 * LINE;
 
 const HEARTBEAT = 0;
 const ACTIVE = 4;
-const CPU = 8;
+const BUSY = 8;
 const COUNTERS = LINE;
 const WORKER_BYTES = COUNTERS + roundUp(COUNTER_CELLS * 8, LINE) + LINE;
 
@@ -88,17 +88,17 @@ export class SharedState {
     return Atomics.load(this.#ints, (this.#block(worker) + ACTIVE) >> 2);
   }
 
-  /** Thread CPU time in milliseconds, and the monotonic time at which it was read. */
-  setCpu(worker: number, cpuMs: number, atMs: number): void {
-    const at = (this.#block(worker) + CPU) >> 3;
-    this.#floats[at] = cpuMs;
+  /** Milliseconds so far in which the worker was busy, and the monotonic time at which that was read. */
+  setBusy(worker: number, busyMs: number, atMs: number): void {
+    const at = (this.#block(worker) + BUSY) >> 3;
+    this.#floats[at] = busyMs;
     this.#floats[at + 1] = atMs;
   }
-  cpuMs(worker: number): number {
-    return this.#floats[(this.#block(worker) + CPU) >> 3]!;
+  busyMs(worker: number): number {
+    return this.#floats[(this.#block(worker) + BUSY) >> 3]!;
   }
-  cpuReadMs(worker: number): number {
-    return this.#floats[((this.#block(worker) + CPU) >> 3) + 1]!;
+  busyReadMs(worker: number): number {
+    return this.#floats[((this.#block(worker) + BUSY) >> 3) + 1]!;
   }
 
   #block(worker: number): number {

@@ -2,6 +2,7 @@ import { Counter } from '../pipeline/counters.ts';
 import type { LeaseQueue } from '../pipeline/lease-queue.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import { Verdict } from '../pipeline/verdict.ts';
+import { BusyTime } from './busy-time.ts';
 import { monotonicMs } from './clock.ts';
 import type { DirtyRecords } from './dirty-records.ts';
 import { LeaseSchedule } from './lease-schedule.ts';
@@ -39,17 +40,24 @@ export interface WorkerParts {
 export class WorkerDuties {
   readonly #parts: WorkerParts;
   readonly #schedule: LeaseSchedule;
+  readonly #busy: BusyTime;
   #nextTickMs = 0;
   #nextSecondMs = 0;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#schedule = new LeaseSchedule(monotonicMs());
+    this.#busy = new BusyTime(monotonicMs());
   }
 
   /** Whether something waits for the worker's next turn, so that it must not sleep for a packet. */
   get pressing(): boolean {
     return this.#parts.leases.size > 0 || (this.#parts.records?.waiting ?? 0) > 0;
+  }
+
+  /** How long the loop has just waited for datagrams. */
+  slept(elapsedMs: number): void {
+    this.#busy.slept(elapsedMs);
   }
 
   /** All verdicts but Forward, for the datagram that the pipeline has just judged. */
@@ -116,7 +124,9 @@ export class WorkerDuties {
     if (leases.size === 0) leases.shift();
     sink.flush(startedMs);
     state.setActiveSessions(index, pipeline.activeSessions);
-    this.#schedule.spent(monotonicMs() - startedMs, idle);
+    const elapsedMs = monotonicMs() - startedMs;
+    this.#schedule.spent(elapsedMs, idle);
+    if (idle) this.#busy.spared(elapsedMs);
   }
 
   /** The FORWARDs that the lease just judged had held up. */
@@ -146,12 +156,16 @@ export class WorkerDuties {
     }
     replies.flush(nowMs);
     state.setActiveSessions(index, pipeline.activeSessions);
-    const cpu = process.threadCpuUsage();
-    state.setCpu(index, (cpu.user + cpu.system) / 1000, nowMs);
+    state.setBusy(index, this.#busy.totalMs(nowMs, threadCpuMs()), nowMs);
     if (nowMs < this.#nextSecondMs) return;
     this.#nextSecondMs = nowMs + 1000;
     log?.refill();
   }
+}
+
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }
 
 const TICK_MS = 100;

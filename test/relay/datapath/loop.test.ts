@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { test } from 'node:test';
+import { randomBytes, randomFillSync } from 'node:crypto';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { HandOver } from '../../../relay/datapath/hand-over.ts';
+import { MSG_DONTWAIT, type Libc } from '../../../relay/datapath/libc.ts';
 import { MmsgLoop } from '../../../relay/datapath/mmsg-loop.ts';
 import { NativeBlock } from '../../../relay/datapath/native-block.ts';
 import { Nudge } from '../../../relay/datapath/nudge.ts';
@@ -30,7 +31,7 @@ class Worker0 {
   readonly #loop: MmsgLoop;
   readonly address: Int32Array;
 
-  constructor(workers: number) {
+  constructor(workers: number, kernel: Libc = libc) {
     const config = configOf({ maxSessions: 10 });
     const { fds, address } = openSockets(libc, config.listen, workers);
     this.#fds = fds;
@@ -66,13 +67,13 @@ class Worker0 {
     );
     const trains: Trains = new Trains(libc, fds[0]!, 4, 20, true, pipeline);
     this.#loop = new MmsgLoop({
-      libc,
+      libc: kernel,
       index: 0,
       pipeline,
       counters,
       state,
       duties,
-      batch: new ReceiveBatch(libc, fds[0]!, 4, coalescing),
+      batch: new ReceiveBatch(kernel, fds[0]!, 4, coalescing),
       trains,
       held,
       others:
@@ -105,6 +106,11 @@ class Worker0 {
   end(): void {
     this.#state.stop();
     this.#loop.run();
+  }
+
+  /** Milliseconds so far, as the overload judge is told. */
+  get busyMs(): number {
+    return this.#state.busyMs(0);
   }
 
   /** Ends it, as the main thread would, and checks the books. */
@@ -208,5 +214,73 @@ test('when a peer’s port changes in the middle of a batch, what comes after go
   } finally {
     for (const socket of [server, before, after]) socket.close();
   }
+  relay.close();
+});
+
+/** A clock on which every look at it takes ten milliseconds, and a thread that gets no CPU time at all. */
+function slowClock(context: TestContext): () => number {
+  let nowMs = performance.now();
+  context.mock.method(performance, 'now', () => (nowMs += 10));
+  context.mock.method(process, 'threadCpuUsage', () => ({ user: 0, system: 0 }));
+  return () => nowMs;
+}
+
+/** Sleeps for nobody, and keeps count of the calls that may sleep. */
+function sleepless(calls: { waiting: number; looking: number }): Libc {
+  return {
+    ...libc,
+    recvmmsg: (fd, messages, count, flags, timeout) => {
+      if ((flags & MSG_DONTWAIT) === 0) calls.waiting++;
+      else calls.looking++;
+      return libc.recvmmsg(fd, messages, count, flags | MSG_DONTWAIT, timeout);
+    },
+  };
+}
+
+test('a worker with full batches before it is busy, however little CPU it gets, and one that waits is not', (t) => {
+  const calls = { waiting: 0, looking: 0 };
+  const relay = new Worker0(1, sleepless(calls));
+  const sender = new NativeSocket('127.0.0.2', 4, false);
+  const clock = slowClock(t);
+  const spend = (turns: number, feed: () => void): number => {
+    const [busyMs, atMs] = [relay.busyMs, clock()];
+    for (let i = 0; i < turns; i++) {
+      feed();
+      relay.turn();
+    }
+    return (relay.busyMs - busyMs) / (clock() - atMs);
+  };
+  spend(20, () => {});
+  const idle = spend(60, () => {});
+  assert.equal(calls.looking, 0);
+  calls.waiting = 0;
+  const full = spend(60, () => {
+    for (let i = 0; i < 33; i++) sendTrain(sender, relay.address, [Buffer.alloc(3)]);
+  });
+  assert.equal(calls.waiting, 1, 'the first did not know yet');
+  assert.ok(idle < 0.6 && full > 0.8, `${idle} ${full}`);
+  while (calls.waiting < 3) relay.turn();
+  sender.close();
+  relay.close();
+});
+
+test('strangers’ leases that are verified while nothing else waits do not make a worker busy', (t) => {
+  const relay = new Worker0(1, sleepless({ waiting: 0, looking: 0 }));
+  const sender = new NativeSocket('127.0.0.2', 4, false);
+  const forged = presentOf(newSessionId(), Role.Client);
+  forged[forged.length - 1]! ^= 1;
+  const clock = slowClock(t);
+  const [busyMs, atMs] = [relay.busyMs, clock()];
+  for (let rejected = 0; rejected < 200;) {
+    for (let i = 0; i < 40; i++) {
+      randomFillSync(forged, 4, 16);
+      sendTrain(sender, relay.address, [forged]);
+    }
+    rejected += 40;
+    while (relay.count('auth_reject_packets') + relay.count('rate_limited_packets') < rejected) relay.turn();
+  }
+  const share = (relay.busyMs - busyMs) / (clock() - atMs);
+  assert.ok(share < 0.8, `${share}: never asleep, but a third of it with time to spare`);
+  sender.close();
   relay.close();
 });
