@@ -30,6 +30,8 @@ export interface Config {
   readonly packetQueueCapacity: number;
   readonly loadShedThresholdPct: number;
   readonly workers: number;
+  /** Asked for, so that fewer will not do. */
+  readonly workersAsked: boolean;
   readonly datapath: 'auto' | 'mmsg' | 'dgram';
   /** `ip:port` texts, in the order of registration. */
   readonly advertise: readonly string[];

@@ -161,6 +161,7 @@ function toConfig({ values }: Settings, machine: Machine): Config {
     packetQueueCapacity: number('packetQueueCapacity'),
     loadShedThresholdPct: number('loadShedThresholdPct'),
     workers: workerCount(values, machine),
+    workersAsked: values.workers !== undefined,
     datapath: values.datapath as Config['datapath'],
     advertise: list('advertise'),
     stunServer: text('stunServer'),

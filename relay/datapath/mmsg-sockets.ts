@@ -46,12 +46,12 @@ export class MmsgSockets implements SocketSource {
     return `recvmmsg and sendmmsg (UDP_GRO ${yesNo(this.#coalescing)}, UDP_SEGMENT ${yesNo(this.#probed.segmenting)})`;
   }
 
-  open(listen: SocketAddress, workers: number): void {
-    this.#open = openSockets(this.#libc, listen, workers);
+  open(listen: SocketAddress, workers: number, allOfThem: boolean): void {
+    this.#open = openSockets(this.#libc, listen, workers, allOfThem);
     this.#coalescing = this.#probed.coalescing && this.#open.fds.every((fd) => this.#options.coalesce(fd));
-    if (workers > 1) {
+    if (this.workers > 1) {
       this.#others = {
-        rings: HandOver.allocate(workers),
+        rings: HandOver.allocate(this.workers),
         cookie: randomFillSync(new Int32Array(COOKIE_WORDS)),
       };
     }

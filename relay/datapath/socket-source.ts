@@ -7,7 +7,7 @@ export interface SocketSource {
   /** How many workers it can feed; known after `open`. */
   readonly workers: number;
   /** Binds, in order, before any worker starts. A kind whose workers bind for themselves does nothing. Throws DatapathError. */
-  open(listen: SocketAddress, workers: number): void;
+  open(listen: SocketAddress, workers: number, allOfThem: boolean): void;
   /** What worker `index` needs to know. */
   socket(index: number): MmsgSocket | DgramSocket;
   /** What worker 0 said when it was ready; undefined when the main thread bound. */

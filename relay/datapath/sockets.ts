@@ -32,16 +32,26 @@ export interface OpenSockets {
 /**
  * One socket for each worker, on one port (design-relay 1). The first binds without SO_REUSEPORT, so that any other holder
  * of the port shows; only then may the others join it. Throws DatapathError; leaves nothing open then.
+ *
+ * Some kernels (gVisor, user-mode emulation) can't steer packets to several: unless `allOfThem` are wanted it is one then.
  */
-export function openSockets(libc: Libc, listen: SocketAddress, workers: number): OpenSockets {
+export function openSockets(
+  libc: Libc,
+  listen: SocketAddress,
+  workers: number,
+  allOfThem: boolean = true,
+): OpenSockets {
   const fds: number[] = [];
   try {
     return open(libc, listen, workers, fds);
   } catch (error) {
     for (const fd of fds) libc.close(fd);
+    if (error instanceof SteeringRefused && !allOfThem) return openSockets(libc, listen, 1);
     throw error;
   }
 }
+
+class SteeringRefused extends DatapathError {}
 
 function open(libc: Libc, listen: SocketAddress, workers: number, fds: number[]): OpenSockets {
   const options = new SocketOptions(libc);
@@ -68,8 +78,8 @@ function open(libc: Libc, listen: SocketAddress, workers: number, fds: number[])
     const { block, bytes } = steeringProgram(workers);
     const errno = options.setNative(fds[0]!, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, block.address, bytes);
     if (errno !== 0) {
-      throw new DatapathError(
-        `this kernel refuses to steer packets to workers (SO_ATTACH_REUSEPORT_CBPF: error ${errno}); run with --workers 1`,
+      throw new SteeringRefused(
+        `--workers ${workers}: this kernel refuses to steer packets to workers (SO_ATTACH_REUSEPORT_CBPF: error ${errno}), so one has to do: leave --workers out (in a fleet: spec.size Small, or nodes with another kernel)`,
       );
     }
   }

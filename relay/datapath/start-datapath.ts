@@ -13,6 +13,12 @@ export async function startDatapath(options: DatapathOptions): Promise<Datapath>
   const warning = wildcardWarning(config.listen);
   if (warning !== undefined) log('warn', warning);
   const { sockets, why } = await chooseSockets(config);
+  if (sockets.kind === 'mmsg' && sockets.workers < config.workers) {
+    log(
+      'warn',
+      `this kernel refuses to steer packets to workers (SO_ATTACH_REUSEPORT_CBPF): one worker forwards, though there is CPU for ${config.workers}`,
+    );
+  }
   const running = await RunningDatapath.start(options, sockets, why);
   const small = smallBufferWarning(running.socketBufferBytes());
   if (small !== undefined) log('warn', small);
@@ -40,6 +46,6 @@ async function chooseSockets(config: Config): Promise<{ sockets: SocketSource; w
       why: `best effort, as recvmmsg can't run here: ${reason}`,
     };
   }
-  source.open(config.listen, config.workers);
+  source.open(config.listen, config.workers, config.workersAsked);
   return { sockets: source, why: '' };
 }

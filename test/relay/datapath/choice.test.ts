@@ -3,7 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
+import { SO_ATTACH_REUSEPORT_CBPF } from '../../../relay/datapath/libc.ts';
 import { probe } from '../../../relay/datapath/probe.ts';
+import { startRig } from './datapath-rig.ts';
 import { libc } from './native-sockets.ts';
 
 test('this kernel coalesces and segments', () => {
@@ -39,6 +41,22 @@ test('packets that come later than the call that sent them returns are waited fo
     errno: () => 11,
   };
   assert.deepEqual(probe(slow), { coalescing: true, segmenting: true });
+});
+
+test('where packets can not be steered auto goes on with one worker, and several that were asked for are refused', async (t) => {
+  const real = { ...libc };
+  t.mock.method(libc, 'setsockopt', (...call: Parameters<typeof libc.setsockopt>) =>
+    call[2] === SO_ATTACH_REUSEPORT_CBPF ? -1 : real.setsockopt(...call),
+  );
+  t.mock.method(libc, 'errno', () => 92);
+  const rig = await startRig({ workers: 2, workersAsked: false });
+  t.after(() => rig.stop());
+  assert.equal(rig.datapath.workers, 1);
+  assert.match(rig.lines.join('\n'), /^warn .*refuses to steer.*one worker forwards/m);
+  await assert.rejects(
+    startRig({ workers: 2, workersAsked: true }),
+    /^DatapathError: --workers 2: .*leave --workers out/,
+  );
 });
 
 test('without koffi auto falls back to node:dgram and says so, and mmsg is refused', () => {
