@@ -33,6 +33,8 @@ export interface MasterClientOptions {
   readonly tokenFile: string | undefined;
   /** For a call as a whole, its body included. */
   readonly timeoutMs?: number;
+  /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY are looked for; the process's when left out. */
+  readonly environment?: NodeJS.ProcessEnv;
 }
 
 /** A call of Master that failed: one line that says what to do and holds no secret. */
@@ -67,12 +69,15 @@ export class MasterClient implements Master {
   readonly #token: string | undefined;
   readonly #tokenFile: string | undefined;
   readonly #timeoutMs: number;
+  readonly #environment: NodeJS.ProcessEnv;
+  #agent: HttpAgent | undefined;
 
   constructor(options: MasterClientOptions) {
     this.#base = options.url.origin + options.url.pathname.replace(/\/+$/, '');
     this.#token = options.token;
     this.#tokenFile = options.tokenFile;
     this.#timeoutMs = options.timeoutMs ?? MASTER_TIMEOUT_MS;
+    this.#environment = options.environment ?? process.env;
   }
 
   async register(call: RegisterCall, signal: AbortSignal): Promise<RegisterAnswer> {
@@ -112,7 +117,8 @@ export class MasterClient implements Master {
     };
     const { abort, timedOut, release } = deadline(this.#timeoutMs, signal);
     try {
-      const response = await send(url, headers, body && JSON.stringify(body), abort);
+      this.#agent ??= newAgent(url, this.#environment, this.#timeoutMs);
+      const response = await send(url, this.#agent, headers, body && JSON.stringify(body), abort);
       if (response.statusCode !== 200) throw refusal(url, response, await readStart(response), token);
       return parseAnswer(url, await readBody(url, response, maxBytes), parse);
     } catch (error) {
@@ -190,18 +196,30 @@ function deadline(
   };
 }
 
-const KEPT = { keepAlive: true, maxSockets: 4 };
-const httpAgent = new HttpAgent(KEPT);
-const httpsAgent = new HttpsAgent(KEPT);
+/** Keeps connections, and goes through a proxy where the environment says so. */
+function newAgent(url: string, environment: NodeJS.ProcessEnv, timeoutMs: number): HttpAgent {
+  // The timeout also ends a tunnel that the proxy never opens, whose connection nothing else would.
+  const options = { keepAlive: true, maxSockets: 4, proxyEnv: environment, timeout: timeoutMs };
+  try {
+    return url.startsWith('https:') ? new HttpsAgent(options) : new HttpAgent(options);
+  } catch {
+    // The reason repeats the URL, which may hold a password.
+    throw new MasterError(
+      'HTTP_PROXY or HTTPS_PROXY is no http:// or https:// URL of a proxy: mend it, or unset it',
+    );
+  }
+}
 
 /** Resolves with the answer's head. A redirect is an answer like any other: following it would carry the token there. */
 function send(
   url: string,
+  agent: HttpAgent,
   headers: Record<string, string> | undefined,
   body: string | undefined,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   const options = {
+    agent,
     method: body === undefined ? 'GET' : 'POST',
     signal,
     headers: {
@@ -211,9 +229,7 @@ function send(
     },
   };
   return new Promise((resolve, reject) => {
-    const request = url.startsWith('https:')
-      ? httpsRequest(url, { ...options, agent: httpsAgent }, resolve)
-      : httpRequest(url, { ...options, agent: httpAgent }, resolve);
+    const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, options, resolve);
     request.on('error', reject);
     // Without a listener Node drops the connection and says nothing: the call would never end.
     request.on('upgrade', (_response, socket) => {

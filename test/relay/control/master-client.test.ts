@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -281,6 +281,46 @@ test('an upgrade that nobody asked for is an answer like any other', async (t) =
   const error = await failure(relay.register(call, never));
   assert.match(error.message, /answered 101.*--master-url/);
   assert.equal(error.status, 101);
+});
+
+test('goes through the proxy that the environment names, and never says its password', async (t) => {
+  const seen: string[] = [];
+  const proxy = createServer((request, response) => {
+    seen.push(`${request.url} ${request.headers['proxy-authorization']}`);
+    response.end('{"ok":true}');
+  }).listen(0, '127.0.0.1');
+  proxy.on('connect', (request: IncomingMessage, socket: Socket) => {
+    seen.push(`CONNECT ${request.url}`);
+    if (request.url === 'refused.test:443') socket.end('HTTP/1.1 407 no\r\ncontent-length: 0\r\n\r\n');
+    else socket.resume();
+    socket.on('end', () => socket.end()).on('error', () => {});
+  });
+  await once(proxy, 'listening');
+  t.after(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  const at = `http://me:${TOKEN}@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const through = (url: string, environment: NodeJS.ProcessEnv, timeoutMs = 10_000): MasterClient =>
+    new MasterClient({ url: new URL(url), token: undefined, tokenFile: undefined, timeoutMs, environment });
+
+  await through('http://master.test', { HTTP_PROXY: at }).heartbeat('relay-1', 1, never);
+  const basic = Buffer.from(`me:${TOKEN}`).toString('base64');
+  assert.deepEqual(seen.splice(0), [`http://master.test/v1/relays/heartbeat Basic ${basic}`]);
+
+  const refused = await failure(through('https://refused.test', { HTTPS_PROXY: at }).register(call, never));
+  assert.match(refused.message, /tunnel.*407/);
+  const silent = await failure(
+    through('https://silent.test', { https_proxy: at }, 200).register(call, never),
+  );
+  assert.match(silent.message, /did not answer within 0.2 s/);
+  assert.deepEqual(seen.splice(0), ['CONNECT refused.test:443', 'CONNECT silent.test:443']);
+
+  const { url } = await devMaster(t);
+  await through(url, { HTTP_PROXY: at, NO_PROXY: '127.0.0.1' }).register(call, never);
+  assert.deepEqual(seen, []);
+  const wrong = await failure(through(url, { HTTP_PROXY: `http://me:${TOKEN}@[x` }).register(call, never));
+  assert.match(wrong.message, /HTTP_PROXY or HTTPS_PROXY is no http/);
 });
 
 test('a call can be cut short', async (t) => {
