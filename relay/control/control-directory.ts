@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { readBoundedFile } from './bounded-file.ts';
@@ -32,6 +33,7 @@ export class ControlDirectory {
   #cancel: (() => void) | undefined;
   #reading: Promise<void> = Promise.resolve();
   #stopped = false;
+  #missing = false;
 
   constructor(options: ControlDirectoryOptions) {
     this.#options = options;
@@ -58,6 +60,7 @@ export class ControlDirectory {
   }
 
   async #round(): Promise<void> {
+    await this.#lookForDirectory();
     const draining = await this.#read('draining', parseDraining, this.#draining);
     const endpoints = await this.#read('endpoints', (text) => this.#parseEndpoints(text), this.#endpoints);
     if (this.#stopped) return;
@@ -68,6 +71,24 @@ export class ControlDirectory {
     this.#cancel = this.#options.clock.after(CONTROL_POLL_MS, () => {
       this.#reading = this.#round();
     });
+  }
+
+  /** Files may come and go, the directory itself only by a typo or a volume that isn't mounted. */
+  async #lookForDirectory(): Promise<void> {
+    const { path, log } = this.#options;
+    const missing = await stat(path).then(
+      () => false,
+      (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+    );
+    if (missing && !this.#missing) {
+      log(
+        'warn',
+        `--control-dir ${path}: no such directory: not draining and no endpoints until there is one`,
+      );
+    } else if (!missing && this.#missing) {
+      log('info', `--control-dir ${path} is there now`);
+    }
+    this.#missing = missing;
   }
 
   async #read<T>(name: string, parse: (text: string) => T, last: T): Promise<T> {

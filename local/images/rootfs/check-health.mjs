@@ -8,7 +8,9 @@ import process from 'node:process';
 
 const [path = '/', variable = '', flag = ''] = process.argv.slice(2);
 const address = flagOf(readFileSync('/proc/1/cmdline', 'utf8').split('\0')) ?? process.env[variable] ?? '';
-const url = `http://${address.replace(/^(0\.0\.0\.0|\[::\]|)(?=:\d+$)/, (any) => (any === '[::]' ? '[::1]' : '127.0.0.1'))}${path}`;
+// Other brackets than those of an IPv6 address are good for the relay, but not in a URL.
+const plain = address.replace(/^\[([\d.]+)\](?=:\d+$)/, '$1');
+const url = `http://${plain.replace(/^(0\.0\.0\.0|\[::\]|)(?=:\d+$)/, (any) => (any === '[::]' ? '[::1]' : '127.0.0.1'))}${path}`;
 
 try {
   get(url, { timeout: 5000 }, (response) => {

@@ -52,8 +52,19 @@ test('an empty directory, or one that is not there, wishes nothing', async (t) =
     const { directory, lines } = await watch(t, path);
     assert.equal(directory.draining, false);
     assert.deepEqual(directory.endpoints, []);
-    assert.deepEqual(lines.lines, []);
+    assert.ok(lines.lines.length <= 1);
   }
+});
+
+test('a directory that is not there is named once, and again when it has come', async (t) => {
+  const path = join(temporaryFolder(t), 'later');
+  const { directory, lines, write } = await watch(t, path);
+  assert.equal(lines.matching(/^warn: --control-dir \S+later: no such directory/).length, 1);
+  mkdirSync(path);
+  write('draining', 'true');
+  await waitUntil('it drains', () => directory.draining);
+  assert.equal(lines.matching(/^info: --control-dir \S+later is there now$/).length, 1);
+  assert.equal(lines.lines.length, 2);
 });
 
 test('wishes are seen and can be taken back, by another word or by removing the file', async (t) => {
