@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, before, suite, test } from 'node:test';
+import { after, before, suite, test, type TestContext } from 'node:test';
 
 import { readRefusals } from '../../../operator/fleet/counters-answer.ts';
 import { Poller } from '../../../operator/fleet/poller.ts';
@@ -44,24 +44,24 @@ suite('the poller', () => {
     server.closeAllConnections();
   });
 
-  const pollerOf = (targets: () => readonly PollTarget[]): { poller: Poller; stop: () => Promise<void> } => {
+  const startPoller = (t: TestContext, targets: readonly PollTarget[], timeoutMs = 10_000): Poller => {
     const direct = directTransport();
     const poller = new Poller({
       transport: direct.transport,
-      targets,
+      targets: () => targets,
       wallMs: Date.now,
       intervalMs: 20,
-      timeoutMs: 500,
+      timeoutMs,
       concurrency: 4,
       onChange: () => {},
     });
-    return {
-      poller,
-      stop: async () => {
-        await poller.stop();
-        await direct.close();
-      },
-    };
+    t.after(async () => {
+      await poller.stop();
+      await direct.close();
+    });
+    assert.equal(poller.complete, false);
+    poller.start();
+    return poller;
   };
   const target = (uid: string, port: number): PollTarget => ({
     uid,
@@ -73,44 +73,37 @@ suite('the poller', () => {
   });
   const here = (): PollTarget => target('here', (server.address() as AddressInfo).port);
 
-  test('has asked everybody once, those that are silent included, before it says so', async () => {
+  test('has asked everybody once, those that are silent included, before it says so', async (t) => {
     counters = (response) => void response.end('{}');
-    const { poller, stop } = pollerOf(() => [here(), target('nobody', 1)]);
-    assert.equal(poller.complete, false);
-    poller.start();
+    const poller = startPoller(t, [here(), target('nobody', 1)]);
     await until('the first round', () => poller.complete);
     assert.equal(poller.polls.get('here')?.totalSessions, 3);
     assert.match(poller.polls.get('nobody')?.error ?? '', /ECONNREFUSED/);
-    await stop();
   });
 
-  test('reads the counters at every fifth question only, and makes a rate of them', async () => {
+  test('reads the counters at every fifth question only, and makes a rate of them', async (t) => {
     refused = 0;
     counters = (response) => {
       refused += 10;
       response.end(JSON.stringify({ overload_shed_packets: refused, session_full_rejects: 1, other: 'x' }));
     };
     Object.assign(asked, { health: 0, metrics: 0 });
-    const { poller, stop } = pollerOf(() => [here()]);
-    poller.start();
+    const poller = startPoller(t, [here()]);
     await until('some rounds', () => asked.health > 30);
     const poll = poller.polls.get('here')!;
     assert.ok((increaseOf(poll.refusals, Date.now())?.perSecond ?? 0) > 0);
     assert.ok(asked.metrics <= asked.health / 5 + 3, `${asked.metrics} of ${asked.health}`);
-    await stop();
   });
 
   for (const [name, answer] of Object.entries({
     'answers nonsense': (response: ServerResponse): void => void response.end('{"overload_shed_packets":-1}'),
     'never ends': (response: ServerResponse): void => void response.write('{'),
   })) {
-    test(`a relay whose /metrics ${name} is healthy all the same`, async () => {
+    test(`a relay whose /metrics ${name} is healthy all the same`, async (t) => {
       counters = answer;
-      const { poller, stop } = pollerOf(() => [here()]);
-      poller.start();
+      const poller = startPoller(t, [here()], 500);
       await until('a poll', () => poller.polls.get('here')?.state === 'serving');
       assert.deepEqual(poller.polls.get('here')?.refusals, []);
-      await stop();
     });
   }
 });
