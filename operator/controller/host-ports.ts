@@ -1,5 +1,6 @@
 import { Label } from '../api/meta.ts';
 import type { KubeObject } from '../kube/object.ts';
+import { hasEnded } from '../plan/relay-view.ts';
 import type { HeldPort } from '../plan/world.ts';
 import type { AppliedObject } from '../specs/object.ts';
 import { type ClusterView, isRelayPod } from './cluster-view.ts';
@@ -18,8 +19,7 @@ export function hostPorts(view: ClusterView, fleetKey: string, planned: PlannedP
   for (const pod of view.ofKind('Pod')) {
     const { spec, status } = pod as KubeObject & PodBody;
     const port = hostPortOf(spec);
-    if (port === undefined || status?.phase === 'Failed' || status?.phase === 'Succeeded') continue;
-    if (!isRelayPod(pod)) continue;
+    if (port === undefined || hasEnded(status ?? {}) || !isRelayPod(pod)) continue;
     held.push({ port, node: spec?.nodeName });
     const { namespace, labels, deletionTimestamp } = pod.metadata;
     if (deletionTimestamp === undefined) withPod.add(`${namespace}/${labels?.[Label.relay]}`);

@@ -50,7 +50,7 @@ export function leavingPods(world: World): ObservedPod[] {
 }
 
 /** Its containers have ended for good, as after an eviction by its node: the object stays, which nobody tidies up for long. */
-export function hasEnded({ phase }: ObservedPod): boolean {
+export function hasEnded({ phase }: { readonly phase?: string }): boolean {
   return phase === 'Failed' || phase === 'Succeeded';
 }
 
