@@ -183,19 +183,27 @@ class ContextCluster {
     // Relays end when their last session has been quiet for long enough. A namespace that is deleted before its pods are
     // gone is looked at again only after half of their grace period.
     while ((await this.#hasPods()) && performance.now() < until) await sleep(500);
-    await this.#delete(NAMESPACES, undefined, NAMESPACE);
-    while ((await this.#find(NAMESPACES, NAMESPACE)) && performance.now() < until) await sleep(500);
-    if (await this.#find(NAMESPACES, NAMESPACE))
-      this.#events.say(
-        `${this.#context} is still at it: kubectl get namespace ${NAMESPACE} says when it is done.`,
-      );
+    await this.#remove(NAMESPACES, NAMESPACE, until);
     if (!this.#broughtCrd) return;
     const { items } = await this.client.call<{ items: KubeObject[] }>(
       'GET',
       resourcePath(Resources.wavryRelays),
     );
-    if (items.length === 0) await this.#delete(CRDS, undefined, CRD);
+    // A CRD has a finalizer: it goes once the API server no longer serves its kind.
+    if (items.length === 0) await this.#remove(CRDS, CRD, until);
     else this.#events.say(`The CRD stays: there are other WavryRelays.`);
+  }
+
+  async #remove(resource: Resource, name: string, until: number): Promise<void> {
+    await this.#delete(resource, undefined, name);
+    while (await this.#find(resource, name)) {
+      if (performance.now() > until) {
+        const object = `${resource.kind.toLowerCase()} ${name}`;
+        this.#events.say(`${this.#context} is still at it: kubectl get ${object} says when it is done.`);
+        return;
+      }
+      await sleep(200);
+    }
   }
 
   async #hasPods(): Promise<boolean> {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { Cluster } from '../../../local/cluster/cluster.ts';
 import { startCluster } from '../../../local/cluster/cluster.ts';
 import { assertFewLost, emptyFolder, ended, start } from './fixtures/start.ts';
 
@@ -18,7 +21,12 @@ test('an existing cluster is played on, and left as it was', async (t) => {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: folder },
   });
-  const { code, lines } = await ended(child, () => {});
+  let held: Promise<void> | undefined;
+  const { code, lines } = await ended(child, (line) => {
+    if (line.startsWith('Applied the CRD')) held = holdCrd(cluster, child);
+  });
+  assert.ok(held, lines.join('\n'));
+  await held;
   assert.equal(code, 0, lines.join('\n'));
   assert.ok(lines.includes('  kubectl -n wavry-demo get wr'), lines.join('\n'));
   assertFewLost(lines);
@@ -26,6 +34,18 @@ test('an existing cluster is played on, and left as it was', async (t) => {
   assert.doesNotMatch(left, /wavry/);
   assert.deepEqual(readdirSync(folder), []);
 });
+
+/** An API server that takes its time with the removal: the demo has not ended before. */
+async function holdCrd(cluster: Cluster, child: ChildProcess): Promise<void> {
+  const crd = 'crd/wavryrelays.wavry.dev';
+  const finalizers = (value: string[]): string => JSON.stringify({ metadata: { finalizers: value } });
+  await cluster.kubectl(['patch', crd, '--type=merge', `--patch=${finalizers(['wavry.dev/test'])}`]);
+  await cluster.kubectl(['wait', crd, '--for=jsonpath={.metadata.deletionTimestamp}', '--timeout=120s']);
+  await sleep(1000);
+  const isOver = child.exitCode !== null;
+  await cluster.kubectl(['patch', crd, '--type=merge', `--patch=${finalizers([])}`]);
+  assert.ok(!isOver, 'the demo ended while the CRD was still there');
+}
 
 test('a context that is not there is one line that names those that are', async (t) => {
   const folder = emptyFolder(t);
