@@ -216,6 +216,7 @@ export class Cluster {
         phase: 'Pending',
         ready: false,
         readyChangedMs: undefined,
+        startedMs: undefined,
         terminating: false,
         labels: {},
         annotations: {
@@ -264,7 +265,7 @@ export class Cluster {
     clock.after(pullMs + random.lognormal(start.container.medianMs, start.container.sigma), () => {
       if (pod.gone || node.dead) return;
       node.hasImage.add(image);
-      pod.observed = { ...pod.observed, phase: 'Running', waiting: undefined };
+      pod.observed = { ...pod.observed, phase: 'Running', startedMs: clock.nowMs, waiting: undefined };
       pod.process = new RelayProcess({
         id: pod.observed.uid,
         maxSessions: this.#options.maxSessions,

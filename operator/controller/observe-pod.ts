@@ -28,7 +28,10 @@ export interface PodBody {
       readonly name?: string;
       readonly image?: string;
       readonly restartCount?: number;
-      readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
+      readonly state?: {
+        readonly waiting?: { readonly reason?: string; readonly message?: string };
+        readonly running?: { readonly startedAt?: string };
+      };
       readonly lastState?: { readonly terminated?: Terminated };
     }[];
   };
@@ -50,6 +53,7 @@ export function observePod(object: KubeObject): ObservedPod {
     phase: status?.phase ?? 'Pending',
     ready: status?.conditions?.some((entry) => entry.type === 'Ready' && entry.status === 'True') ?? false,
     readyChangedMs: changedMs(status, 'Ready'),
+    startedMs: timeMs(container?.state?.running?.startedAt),
     terminating: metadata.deletionTimestamp !== undefined,
     labels: metadata.labels ?? {},
     annotations: metadata.annotations ?? {},
@@ -64,7 +68,11 @@ function changedMs(status: PodBody['status'], type: string, wanted?: 'True'): nu
   const condition = status?.conditions?.find(
     (entry) => entry.type === type && (wanted === undefined || entry.status === wanted),
   );
-  const time = Date.parse(condition?.lastTransitionTime ?? '');
+  return timeMs(condition?.lastTransitionTime);
+}
+
+function timeMs(text: string | undefined): number | undefined {
+  const time = Date.parse(text ?? '');
   return Number.isNaN(time) ? undefined : time;
 }
 

@@ -1,5 +1,5 @@
 import { capacityOf, targetSessionsOf } from '../specs/fleet.ts';
-import { hasEnded, isFresh } from './relay-view.ts';
+import { hasEnded, isFresh, POLL_STALE_MS } from './relay-view.ts';
 import { increaseOf, RATE_WINDOW_MS } from './counter-rate.ts';
 import type { ObservedPod, Poll, World } from './world.ts';
 
@@ -88,8 +88,18 @@ function holdersOf(world: DemandWorld): Holder[] {
       if (!answered && !mayHaveServed(world, pod)) return [];
       const fresh = isFresh(poll, world.nowMs);
       const last = answered ? bounded(world, pod, poll) : lastWritten(world, pod);
-      return [{ pod, poll, fresh, sessions: fresh ? last : Math.max(last, target) }];
+      const starts = !answered && hasJustStarted(pod, world.nowMs);
+      if (starts && last === 0) return [];
+      return [{ pod, poll, fresh, sessions: fresh || starts ? last : Math.max(last, target) }];
     });
+}
+
+/**
+ * The kubelet or the leader may have heard it between two questions of this replica. Counting it at the target would have the
+ * HPA add a further relay for each that it adds.
+ */
+function hasJustStarted({ startedMs }: ObservedPod, nowMs: number): boolean {
+  return startedMs !== undefined && Math.abs(nowMs - startedMs) <= POLL_STALE_MS;
 }
 
 /** Why the sum over these says nothing; undefined when it does. */

@@ -86,6 +86,8 @@ export interface ObservedPod {
   readonly ready: boolean;
   /** When `ready` last changed, as its kubelet says; undefined until that has looked. */
   readonly readyChangedMs: number | undefined;
+  /** Since when the relay's container runs, as its kubelet says; undefined while it doesn't. */
+  readonly startedMs: number | undefined;
   readonly terminating: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;

@@ -49,7 +49,7 @@ suite('what is observed of a pod', () => {
           ],
           containerStatuses: [
             { name: 'linkerd-proxy', restartCount: 0, state: { waiting: { reason: 'PodInitializing' } } },
-            { name: 'relay', restartCount: 3, state: { running: {} } },
+            { name: 'relay', restartCount: 3, state: { running: { startedAt: '2026-01-01T00:00:07Z' } } },
           ],
         },
       }),
@@ -66,6 +66,7 @@ suite('what is observed of a pod', () => {
       phase: 'Running',
       ready: true,
       readyChangedMs: Date.UTC(2026, 0, 1, 0, 0, 9),
+      startedMs: Date.UTC(2026, 0, 1, 0, 0, 7),
       terminating: false,
       labels,
       annotations,

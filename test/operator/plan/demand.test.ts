@@ -50,6 +50,7 @@ function worldOf(cases: readonly Case[], change: Partial<DemandWorld> = {}): Dem
       phase: 'Running',
       ready: false,
       readyChangedMs: undefined,
+      startedMs: undefined,
       terminating: false,
       labels: {},
       annotations: {},
@@ -190,6 +191,28 @@ test('a relay that never answered this replica, but served others, counts at the
   assert.equal(valueOf(activeSessions(remembered)), 95);
 });
 
+test('a relay that has only just started, and hasn’t been heard by this replica, counts at what it is known to hold', () => {
+  const justNow = { startedMs: NOW - POLL_STALE_MS };
+  const started: Case[] = [
+    { pod: { ...justNow, ready: true } },
+    { pod: { ...justNow, ready: true }, asked: false },
+    { pod: { ...justNow, terminating: true } },
+    { pod: justNow, written: { state: 'Serving', sessions: 0 } },
+  ];
+  // However many start at once: those that were there before are heard.
+  assert.equal(valueOf(activeSessions(worldOf([{ sessions: 30 }, ...started]))), 30);
+  const restored = { pod: justNow, written: { state: 'Serving', sessions: 3 } } as const;
+  assert.equal(valueOf(activeSessions(worldOf([{ sessions: 30 }, restored]))), 33);
+  // From then on it is one that doesn't answer, as is one whose kubelet's clock is far off.
+  for (const startedMs of [NOW - STALE, NOW + STALE]) {
+    const silent: Case = { pod: { startedMs, ready: true } };
+    assert.equal(valueOf(activeSessions(worldOf([{ sessions: 30 }, silent]))), 30 + TARGET);
+  }
+  // One that was heard before it started again may have held sessions all the time.
+  const again: Case = { pod: { ...justNow, ready: true }, sessions: 3, agoMs: STALE };
+  assert.equal(valueOf(activeSessions(worldOf([{ sessions: 30 }, again]))), 30 + TARGET);
+});
+
 test('a fleet of which nothing serves isn’t idle, one of no relay is', () => {
   assert.match(whyUnknown(activeSessions(worldOf([{ asked: false }]))), /no relay of games has answered/);
   assert.match(whyUnknown(activeSessions(worldOf([]))), /no relay/);
@@ -235,6 +258,7 @@ const anyCase: fc.Arbitrary<Case> = fc.record(
     pod: fc.record(
       {
         ready: fc.boolean(),
+        startedMs: fc.integer({ min: NOW - 3 * POLL_STALE_MS, max: NOW + 3 * POLL_STALE_MS }),
         terminating: fc.boolean(),
         phase: fc.constantFrom('Pending', 'Running', 'Failed'),
       },

@@ -249,6 +249,7 @@ test('a relay whose port its ending pod holds is stood in for at another port', 
     phase: 'Pending',
     ready: false,
     readyChangedMs: undefined,
+    startedMs: undefined,
     createdMs: world.nowMs,
     waiting: {
       reason: 'Unschedulable',

@@ -334,6 +334,7 @@ export class ModelCluster {
           phase: 'Pending',
           ready: false,
           readyChangedMs: this.nowMs,
+          startedMs: undefined,
           terminating: false,
           labels: {},
           annotations: {
@@ -378,7 +379,8 @@ export class ModelCluster {
       return;
     }
     const node = free[this.#next % free.length]!.name;
-    model.pod = { ...pod, node, scheduledMs: this.nowMs, phase: 'Running', waiting: undefined };
+    const times = { scheduledMs: this.nowMs, startedMs: this.nowMs };
+    model.pod = { ...pod, ...times, node, phase: 'Running', waiting: undefined };
     if (model.registersAtMs !== Infinity)
       model.registersAtMs = Math.max(model.registersAtMs, this.nowMs + 3000);
   }
