@@ -23,7 +23,7 @@ import { loadKubeConfig } from './kubeconfig.ts';
 import { MasterWatch } from './master-watch.ts';
 import { metricSource } from './metric-source.ts';
 import { operatorMetrics } from './metrics.ts';
-import { pollTargets } from './poll-targets.ts';
+import { awaitsFirstAnswers, pollTargets } from './poll-targets.ts';
 import { startProbeServer } from './probe-server.ts';
 import { Resolver } from './resolver.ts';
 import { ServedCrd } from './served-crd.ts';
@@ -133,10 +133,7 @@ export async function startOperator(config: Config, log: Logger, version: string
     work: async (key) => {
       if (!leading() || syncedMs === undefined) return;
       // A restarted operator must not say that nothing serves because it hasn't asked yet. The poller adds the fleet again.
-      if (
-        systemClock.now() - syncedMs < FIRST_ANSWERS_MS &&
-        pollTargets(view, key).some(({ uid }) => !poller.polls.has(uid))
-      ) {
+      if (systemClock.now() - syncedMs < FIRST_ANSWERS_MS && awaitsFirstAnswers(view, key, poller.polls)) {
         queue.addAt(key, syncedMs + FIRST_ANSWERS_MS);
         return;
       }

@@ -1,7 +1,8 @@
 import { Label } from '../api/meta.ts';
 import type { PollTarget } from '../fleet/transport.ts';
+import type { Poll } from '../plan/world.ts';
 import { type ClusterView, isRelayPod } from './cluster-view.ts';
-import { type PodBody, portOf } from './observe-pod.ts';
+import { observePod, type PodBody, portOf } from './observe-pod.ts';
 
 /** Relays that can be asked: of one fleet, or of all. */
 export function pollTargets(view: ClusterView, fleet?: string): PollTarget[] {
@@ -13,5 +14,26 @@ export function pollTargets(view: ClusterView, fleet?: string): PollTarget[] {
     if (!isRelayPod(pod)) return [];
     const { uid, namespace = '', name, labels } = pod.metadata;
     return [{ uid, fleet: `${namespace}/${labels?.[Label.fleet]}`, namespace, name, ip: status.podIP, port }];
+  });
+}
+
+/**
+ * Whether more is to be heard of a fleet's relays soon: not each has been asked, or one that its kubelet finds ready didn't
+ * answer the first time (a machine that is busy, a network that doesn't know the operator's new address yet).
+ */
+export function awaitsFirstAnswers(
+  view: ClusterView,
+  fleet: string,
+  polls: ReadonlyMap<string, Poll>,
+): boolean {
+  const ready = new Set(
+    view
+      .ofFleet(fleet, 'Pod')
+      .filter((pod) => observePod(pod).ready)
+      .map((pod) => pod.metadata.uid),
+  );
+  return pollTargets(view, fleet).some(({ uid }) => {
+    const poll = polls.get(uid);
+    return poll === undefined || (ready.has(uid) && poll.answeredMs === 0);
   });
 }

@@ -85,13 +85,20 @@ function holdersOf(world: DemandWorld): Holder[] {
     .flatMap((pod): Holder[] => {
       const poll = world.polls.get(pod.uid);
       const answered = poll !== undefined && poll.answeredMs > 0;
-      if (!answered && !mayHaveServed(world, pod)) return [];
+      if (answered ? isEmptyForGood(world, pod, poll) : !mayHaveServed(world, pod)) return [];
       const fresh = isFresh(poll, world.nowMs);
       const last = answered ? bounded(world, pod, poll) : lastWritten(world, pod);
       const starts = !answered && hasJustStarted(pod, world.nowMs);
       if (starts && last === 0) return [];
       return [{ pod, poll, fresh, sessions: fresh || starts ? last : Math.max(last, target) }];
     });
+}
+
+/** It said that it holds no session and takes none: however long its pod stays, none comes. */
+function isEmptyForGood(world: DemandWorld, pod: ObservedPod, poll: Poll): boolean {
+  if (poll.state !== 'drained' || poll.totalSessions > 0) return false;
+  const relay = world.relays.find(({ name }) => name === pod.relay);
+  return pod.terminating || relay === undefined || relay.drainingSinceMs !== undefined;
 }
 
 /**

@@ -48,6 +48,7 @@ import {
   NODE_LOST_MS,
   outSinceMs,
   POLL_STALE_MS,
+  unknownSinceMs,
   type RelayView,
   viewRelays,
 } from './relay-view.ts';
@@ -265,7 +266,7 @@ function lostNodeLooks(world: World): number[] {
   const unknown = world.pods.filter((pod) => pod.node !== undefined && !world.nodes.has(pod.node));
   return [
     ...[...world.nodes.values()].map((node) => node.notReadySinceMs),
-    ...unknown.map((pod) => pod.scheduledMs),
+    ...unknown.map((pod) => unknownSinceMs(pod, world.polls.get(pod.uid))),
   ].flatMap((sinceMs) => (sinceMs === undefined ? [] : [sinceMs + NODE_LOST_MS]));
 }
 

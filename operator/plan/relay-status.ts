@@ -141,10 +141,16 @@ const DRAIN_WORDS: Record<DrainReason, string> = {
   Rollout: 'Rollout: a relay of the new revision takes its place',
 };
 
-/** What it said last, to an operator before this one if need be: by that a relay which falls silent is known to hold some. */
-function sessionsOf(view: RelayView, before: RelayStatus | undefined): Pick<RelayStatus, 'sessions'> {
-  const answered = view.terminatingPods.length > 0 || (view.poll !== undefined && view.poll.answeredMs > 0);
-  const sessions = answered ? view.sessions : before?.sessions;
+/**
+ * What it said last, to an operator before this one if need be: by that a relay which falls silent is known to hold some.
+ * Those of a pod before it, which is ending, aren't its own: they would be taken for sessions that went over.
+ */
+function sessionsOf(
+  { pod, poll, terminatingPods, sessions: sum }: RelayView,
+  before: RelayStatus | undefined,
+): Pick<RelayStatus, 'sessions'> {
+  if (!pod) return terminatingPods.length > 0 ? { sessions: sum } : {};
+  const sessions = poll && poll.answeredMs > 0 ? poll.totalSessions : before?.sessions;
   return sessions === undefined ? {} : { sessions };
 }
 

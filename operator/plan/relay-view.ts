@@ -1,6 +1,7 @@
 import { durationSeconds } from '../api/duration.ts';
 import { type RelayExposure, takesHostPort } from '../api/exposure.ts';
 import { exposureOf } from './relay-exposure.ts';
+import type { RelayStatus } from '../api/status.ts';
 import type { ObservedNode, ObservedPod, ObservedRelay, Poll, World } from './world.ts';
 
 /** A poll older than this says nothing of the present. Relays are asked every 2 s. */
@@ -38,9 +39,17 @@ export interface RelayView {
 
 export function viewRelays(world: World): RelayView[] {
   const pods = Map.groupBy(world.pods, (pod) => pod.relay);
+  const written = writtenRelays(world);
   return world.relays
     .filter((relay) => !relay.deleting)
-    .map((relay) => viewRelay(world, relay, pods.get(relay.name) ?? []));
+    .map((relay) => viewRelay(world, relay, pods.get(relay.name) ?? [], written));
+}
+
+/** What the last status said of relays, perhaps by an operator before this one, by id. */
+export function writtenRelays({ fleet }: Pick<World, 'fleet'>): ReadonlyMap<string, RelayStatus> {
+  return new Map(
+    (fleet.status?.relays ?? []).flatMap((relay) => (relay.relayId ? [[relay.relayId, relay]] : [])),
+  );
 }
 
 /** Pods whose relay's Deployment is gone already: they end under their grace period, and may hold sessions until then. */
@@ -59,7 +68,12 @@ export function isFresh(poll: Poll | undefined, nowMs: number): boolean {
   return poll !== undefined && poll.answeredMs > 0 && Math.abs(nowMs - poll.answeredMs) <= POLL_STALE_MS;
 }
 
-function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPod[]): RelayView {
+function viewRelay(
+  world: World,
+  relay: ObservedRelay,
+  pods: readonly ObservedPod[],
+  written: ReadonlyMap<string, RelayStatus>,
+): RelayView {
   const terminatingPods = pods.filter((pod) => pod.terminating);
   const pod = pods
     .filter((pod) => !pod.terminating && !hasEnded(pod))
@@ -69,8 +83,8 @@ function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPo
   const node = pod?.node === undefined ? undefined : world.nodes.get(pod.node);
   const exposure = exposureOf(world, relay, pod);
   const mayWaitForPort = takesHostPort(exposure.type) && terminatingPods.length > 0;
-  const away = awayOf(world, pod, node, mayWaitForPort);
-  const never = neverServed(world, pod, poll);
+  const away = awayOf(world, pod, poll, node, mayWaitForPort);
+  const never = neverServed(world, pod, poll, pod && written.get(pod.uid));
   const serves = away === undefined && fresh && poll?.registered === true && poll.state === 'serving';
   const returning =
     relay.drainingSinceMs === undefined &&
@@ -92,7 +106,7 @@ function viewRelay(world: World, relay: ObservedRelay, pods: readonly ObservedPo
     late,
     draining: relay.drainingSinceMs !== undefined,
     returning,
-    sessions: sumOf([pod, ...terminatingPods], world),
+    sessions: sumOf([pod, ...terminatingPods], world, written),
     empty: (fresh && poll?.state === 'drained' && poll.totalSessions === 0) || never,
   };
 }
@@ -111,13 +125,13 @@ export function outSinceMs(
 function awayOf(
   world: World,
   pod: ObservedPod | undefined,
+  poll: Poll | undefined,
   node: ObservedNode | undefined,
   mayWaitForPort: boolean,
 ): RelayView['away'] {
   if (!pod) return undefined;
   if (pod.node !== undefined) {
-    // A node that isn't known may be a new one, of which the news comes after that of its pods.
-    const sinceMs = node ? node.notReadySinceMs : (pod.scheduledMs ?? pod.createdMs);
+    const sinceMs = node ? node.notReadySinceMs : unknownSinceMs(pod, poll);
     return sinceMs !== undefined && world.nowMs - sinceMs >= NODE_LOST_MS ? 'NodeLost' : undefined;
   }
   // Words of the scheduler (pkg/scheduler/framework/plugins/nodeports): its port is that of the pod before it.
@@ -125,16 +139,34 @@ function awayOf(
   return mayWaitForPort && noPort && world.nowMs - pod.createdMs >= NODE_LOST_MS ? 'PortHeld' : undefined;
 }
 
+/** A node that isn't known may be a new one, of which the news comes after that of its pods: one whose relay answers is there. */
+export function unknownSinceMs(pod: ObservedPod, poll: Poll | undefined): number {
+  return Math.max(pod.scheduledMs ?? pod.createdMs, poll?.answeredMs ?? 0);
+}
+
 /**
  * A pod that can't have served anybody: its container never started (a pod is Pending until then), or it starts in vain
- * and Master has never heard of it. Such a relay needn't drain.
+ * and neither Master nor any operator has ever heard of it. Such a relay needn't drain.
  */
-function neverServed(world: World, pod: ObservedPod | undefined, poll: Poll | undefined): boolean {
-  if (!pod || (poll && poll.answeredMs > 0)) return false;
+function neverServed(
+  world: World,
+  pod: ObservedPod | undefined,
+  poll: Poll | undefined,
+  written: RelayStatus | undefined,
+): boolean {
+  if (!pod || (poll && poll.answeredMs > 0) || written?.sessions !== undefined) return false;
   if (pod.phase === 'Pending') return true;
   return pod.waiting !== undefined && world.master?.has(pod.uid) === false;
 }
 
-function sumOf(pods: readonly (ObservedPod | undefined)[], world: World): number {
-  return pods.reduce((sum, pod) => sum + (pod ? (world.polls.get(pod.uid)?.totalSessions ?? 0) : 0), 0);
+/** One that this operator hasn't heard yet counts at what it said to the one before. */
+function sumOf(
+  pods: readonly (ObservedPod | undefined)[],
+  world: World,
+  written: ReadonlyMap<string, RelayStatus>,
+): number {
+  return pods.reduce((sum, pod) => {
+    const poll = pod && world.polls.get(pod.uid);
+    return sum + ((poll?.answeredMs ? poll.totalSessions : pod && written.get(pod.uid)?.sessions) ?? 0);
+  }, 0);
 }

@@ -110,6 +110,8 @@ function unknownFlag(rawName: string): string {
 /** Says what the argument is only where it can't be a piece of a secret. */
 function strayArgument(argv: readonly string[], index: number): string {
   const secrets = argv.some((argument) => FLAGS.get(argument.replace(/^--|=.*$/gs, ''))?.[1].secret);
-  const which = secrets ? `argument ${index + 1}` : `argument ${index + 1}, ${shown(argv[index]!)},`;
+  // A name may be that of a secret, mistyped.
+  const name = argv[index]!.replace(/=.*$/s, '=…');
+  const which = secrets ? `argument ${index + 1}` : `argument ${index + 1}, ${shown(name)},`;
   return `${which} belongs to no flag: write --flag=value, in quotes if the value has spaces`;
 }

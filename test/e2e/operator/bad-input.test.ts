@@ -350,7 +350,7 @@ suite('resources that admission lets through and that cannot work', () => {
       await remove('crowd');
     });
 
-    test('a Master that refuses the admin token', async () => {
+    test('a Master that refuses the admin token', { timeout: 240_000 }, async () => {
       const url = 'http://198.18.0.1:8081';
       await operator.startMaster(url);
       await operator.cluster.kubectl(['create', 'secret', 'generic', 'admin', '--from-literal=token=wrong']);
@@ -358,12 +358,12 @@ suite('resources that admission lets through and that cannot work', () => {
         fleetOf('marks', {
           ...BRIEF,
           replicas: 2,
-          drain: { timeout: '20s' },
+          drain: { timeout: '3m' },
           master: { url, adminTokenFrom: { secretKeyRef: { name: 'admin', key: 'token' } } },
         }),
       );
       await operator.whenServing('marks');
-      const peers = operator.peers(`--master=${url}`, '--sessions=8', '--rate=10', '--duration=12');
+      const peers = operator.startPeers(`--master=${url}`, '--sessions=8', '--rate=10', '--duration=0');
       await until('sessions on each', async () =>
         (await operator.registry(url)).every(({ load_pct }) => load_pct > 0),
       );
@@ -381,9 +381,13 @@ suite('resources that admission lets through and that cannot work', () => {
         '-p',
         JSON.stringify({ stringData: { token: ADMIN_TOKEN } }),
       ]);
+      // Secrets are read once a minute.
+      await until('the drain to be told', async () =>
+        (await operator.registry(url)).some(({ state }) => state === 'Draining'),
+      );
       await operator.whenCondition('marks', 'Degraded', { status: 'False' });
+      await peers.stop();
       await operator.whenServing('marks');
-      await peers;
       await remove('marks');
     });
   });

@@ -154,8 +154,11 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
     assert.deepEqual(await values(`${fleets}/*/active_sessions?labelSelector=tier=silver`), []);
 
     const pods = '/v1beta2/namespaces/default/pods';
-    const each = await values(`${pods}/*/active_sessions?labelSelector=wavry.dev/fleet=games`);
-    assert.equal(each.length, 2);
+    // Of a pod that the replica which answers hasn't heard yet nothing is known.
+    const each = await until('both pods to be known', async () => {
+      const known = await values(`${pods}/*/active_sessions?labelSelector=wavry.dev/fleet=games`);
+      return known.length === 2 && known;
+    });
     assert.equal(
       each.reduce((sum, { value }) => sum + Number(value), 0),
       SESSIONS,

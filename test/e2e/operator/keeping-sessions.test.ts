@@ -80,17 +80,17 @@ suite('sessions are kept', { concurrency: 3 }, () => {
   const pods = (name: string): Promise<Pod[]> =>
     operator.list<Pod>(Resources.pods, 'default', `wavry.dev/fleet=${name}`);
 
-  /** Peers, once each relay has sessions. */
+  /** Peers that talk until they are stopped, once each relay has sessions. */
   const talk = async (
     url: string,
     ...args: readonly string[]
-  ): Promise<{ readonly report: Promise<PeersReport> }> => {
-    const report = operator.peers(`--master=${url}`, '--rate=10', '--bidirectional', ...args);
-    report.catch(() => undefined);
+  ): Promise<{ readonly stop: () => Promise<PeersReport> }> => {
+    const started = [`--master=${url}`, '--rate=10', '--bidirectional', '--duration=0', ...args];
+    const { stop } = operator.startPeers(...started);
     await until('sessions on each relay', async () =>
       (await operator.registry(url)).every(({ load_pct }) => load_pct > 0),
     );
-    return { report };
+    return { stop };
   };
   const assertNothingLost = (report: PeersReport): void => {
     assert.deepEqual(report.problems, []);
@@ -123,13 +123,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
       }),
     );
     const relays = await operator.whenServing('keys');
-    const { report } = await talk(
-      url,
-      '--sessions=6',
-      '--duration=20',
-      '--behaviour=renewing',
-      '--renew-seconds=1',
-    );
+    const { stop } = await talk(url, '--sessions=6', '--behaviour=renewing', '--renew-seconds=1');
 
     const next = JSON.parse(await operator.post(`${url}/dev/keys/next`)) as {
       public_key: string;
@@ -152,7 +146,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     await patch('keys', { master: { publicKeys: [next.public_key] } });
     await whenPinned(1);
     assertNothingLost(await operator.peers(`--master=${url}`, '--rate=10', '--sessions=4', '--duration=2'));
-    assertNothingLost(await report);
+    assertNothingLost(await stop());
     assert.deepEqual(
       (await operator.whenServing('keys')).map(({ pod }) => pod),
       relays.map(({ pod }) => pod),
@@ -164,7 +158,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
 
   test('Master hears which relays drain, again when its mark is gone, and which serve again', async () => {
     const url = await start('marks', 8102, { replicas: 2 });
-    const { report } = await talk(url, '--sessions=8', '--duration=45');
+    const { stop } = await talk(url, '--sessions=8');
     await patch('marks', { replicas: 1 });
     const going = await until('one to drain', async () =>
       (await operator.fleet('marks')).status?.relays?.find((relay) => relay.state === 'Draining'),
@@ -220,14 +214,14 @@ suite('sessions are kept', { concurrency: 3 }, () => {
         status.relays?.every(({ pod }) => pod !== other.pod)
       );
     });
-    assertNothingLost(await report);
+    assertNothingLost(await stop());
     await operator.deleteFleet('marks');
   });
 
   test('a rollout that is reverted half way takes its relays back', async () => {
     const url = await start('turning', 8103, { replicas: 3 });
     const before = (await operator.fleet('turning')).status?.relays?.map(({ name }) => name);
-    const { report } = await talk(url, '--sessions=9', '--duration=25');
+    const { stop } = await talk(url, '--sessions=9');
     await patch('turning', { restartedAt: '2026-01-01T00:00:00Z' });
     await operator.whenEvent('turning', 'RolloutStarted', /relays of revision \w+ give way to revision \w+/);
     await until(
@@ -235,8 +229,8 @@ suite('sessions are kept', { concurrency: 3 }, () => {
       async () => ((await operator.fleet('turning')).status?.drainingReplicas ?? 0) > 0,
     );
     await patch('turning', { restartedAt: null });
-    assertNothingLost(await report);
     const relays = await operator.whenServing('turning');
+    assertNothingLost(await stop());
     assert.deepEqual(
       relays.map(({ name }) => name),
       before,
@@ -271,12 +265,12 @@ suite('sessions are kept', { concurrency: 3 }, () => {
       });
     };
     try {
-      const first = await talk(url, '--sessions=6', '--duration=30');
+      const first = await talk(url, '--sessions=6');
       await move({ type: 'NodePort', addressType: 'InternalIP' });
-      const second = await talk(url, '--sessions=6', '--duration=15');
+      const second = await talk(url, '--sessions=6');
       await move({ type: 'HostPort', addressType: 'InternalIP' });
-      assertNothingLost(await first.report);
-      assertNothingLost(await second.report);
+      assertNothingLost(await first.stop());
+      assertNothingLost(await second.stop());
       assertNothingLost(await operator.peers(`--master=${url}`, '--rate=10', '--sessions=4', '--duration=2'));
     } finally {
       watching = false;
@@ -336,7 +330,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
         const there = await operator.list<Pod>(Resources.pods, 'default', 'app=blocker');
         return there.filter((pod) => pod.spec.nodeName !== undefined).length === 3;
       });
-      const { report } = await talk(url, '--sessions=10', '--duration=90');
+      const { stop } = await talk(url, '--sessions=10');
       const before = (await operator.fleet('moved')).status?.relays?.map(({ name }) => name) ?? [];
       await patch('moved', { replicas: 5 });
       for (const name of before.slice(0, 3)) {
@@ -352,14 +346,21 @@ suite('sessions are kept', { concurrency: 3 }, () => {
       });
       const there = (await pods('moved')).filter((pod) => pod.spec.nodeName === 'drained-0');
       assert.ok(there.length >= 2, `${there.length} pods there`);
-      await operator.cluster.kubectl([
+      const draining = operator.cluster.kubectl([
         'drain',
         'drained-0',
         '--ignore-daemonsets',
         '--delete-emptydir-data',
         '--timeout=150s',
       ]);
-      assertNothingLost(await report);
+      draining.catch(() => undefined);
+      await until('all of them to be evicted', async () =>
+        (await pods('moved')).every(
+          ({ spec, metadata }) => spec.nodeName !== 'drained-0' || metadata.deletionTimestamp !== undefined,
+        ),
+      );
+      assertNothingLost(await stop());
+      await draining;
       await operator.cluster.kubectl(['delete', 'deployment', 'blocker']);
       const relays = await operator.whenServing('moved');
       assert.ok(relays.every(({ node }) => node !== 'drained-0'));
@@ -369,7 +370,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
 
   test('a fleet that is deleted in the middle of a rollout drains, and Master hears of it', async () => {
     const url = await start('deleted', 8107, { replicas: 2 });
-    const { report } = await talk(url, '--sessions=6', '--duration=30');
+    const { stop } = await talk(url, '--sessions=6');
     await patch('deleted', { restartedAt: '2026-01-01T00:00:00Z' });
     await until('one to drain', async () => (await operator.fleet('deleted')).status?.drainingReplicas === 1);
     // Another that has only started goes at once.
@@ -381,7 +382,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     await until('every pod to end', async () =>
       (await pods('deleted')).every(({ metadata }) => metadata.deletionTimestamp !== undefined),
     );
-    assertNothingLost(await report);
+    assertNothingLost(await stop());
     await operator.whenGone('deleted');
   });
 
@@ -392,13 +393,13 @@ suite('sessions are kept', { concurrency: 3 }, () => {
         await operator.list<KubeObject>(Resources.networkPolicies, 'default', 'wavry.dev/fleet=guarded')
       ).flatMap(({ metadata }) => (metadata.ownerReferences ?? []).map(({ kind }) => kind));
     await until('both pods to hold it', async () => (await holders()).length === 3);
-    const { report } = await talk(url, '--sessions=4', '--duration=20');
+    const { stop } = await talk(url, '--sessions=4');
     await operator.deleteFleet('guarded');
     await until('the garbage collector to have seen that the fleet is gone', async () => {
       const left = await holders();
       return left.length > 0 && !left.includes('WavryRelay');
     });
-    assertNothingLost(await report);
+    assertNothingLost(await stop());
     await operator.whenGone('guarded');
   });
 
@@ -433,7 +434,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
   test('a node that is not heard of is stood in for, and its sessions go on', async () => {
     const url = await start('stranded', 8106, { replicas: 2 }, 'lost');
     const before = await operator.whenServing('stranded');
-    const { report } = await talk(url, '--sessions=6', '--duration=60');
+    const { stop } = await talk(url, '--sessions=6');
     const node = before[0]!.node!;
     await operator.cluster.setNodeState(node, 'disconnected');
     await operator.whenEvent('stranded', 'RelayCreated', /is added: in place of .*, whose node is lost/);
@@ -446,7 +447,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
       const { status } = await operator.fleet('stranded');
       return status?.drainingReplicas === 1 && status.readyReplicas === 2;
     });
-    assertNothingLost(await report);
+    assertNothingLost(await stop());
     await operator.whenServing('stranded');
     await operator.deleteFleet('stranded');
   });

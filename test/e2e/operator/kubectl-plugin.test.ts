@@ -235,8 +235,8 @@ suite('kubectl wavry, called by the real kubectl', () => {
     const { code, out, err } = await waiting;
     assert.deepEqual([code, err], [0, '']);
     assert.match(out, new RegExp(`relay/${name} is gone\n$`));
-    assert.ok(!(await relayNames('eu')).includes(name));
     await operator.whenServing('eu');
+    assert.ok(!(await relayNames('eu')).includes(name));
   });
 
   test('the shell completes verbs, flags, fleets, relays and namespaces', async () => {

@@ -51,7 +51,7 @@ suite('what sessions survive', { concurrency: 4 }, () => {
       '--master-url',
       master.url,
       '--idle-timeout',
-      '2',
+      '5',
       '--cleanup-interval-secs',
       '1',
     ]);

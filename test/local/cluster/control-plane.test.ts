@@ -90,11 +90,11 @@ suite('faults of the control plane and the nodes', () => {
   test('what ends while the API server is away is reported when it is back', async () => {
     await apply(
       cluster,
-      appPod('quiet', { command: ['sh', '-c', 'sleep 3; exit 4'] }, { restartPolicy: 'Never' }),
+      appPod('quiet', { command: ['sh', '-c', 'sleep 10; exit 4'] }, { restartPolicy: 'Never' }),
     );
     await cluster.kubectl(['wait', 'pod/quiet', '--for=condition=Ready', '--timeout=60s']);
     await cluster.stopComponent('kube-apiserver', 'SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, 3500));
+    await new Promise((resolve) => setTimeout(resolve, 10_500));
     await cluster.startComponent('kube-apiserver');
     await until('its end', async () => (await getPod(cluster, 'quiet')).status?.phase === 'Failed');
     await cluster.kubectl(['delete', 'pod', 'quiet']);

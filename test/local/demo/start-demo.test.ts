@@ -43,7 +43,9 @@ test('while the control plane is being built the relay runs already, and then th
   const folder = emptyFolder(t);
   const real = await findBinaries(BINARIES);
   // Stands in for minutes of compiling: hands out what has been built before.
-  const bin = fakeGo(folder, `sleep 1; ln -s "$(cat ${join(folder, 'real')}/$name)" "$target"`);
+  const seen = join(folder, 'seen');
+  const wait = `while [ ! -e ${seen} ]; do sleep 0.1; done`;
+  const bin = fakeGo(folder, `${wait}; ln -s "$(cat ${join(folder, 'real')}/$name)" "$target"`);
   mkdirSync(join(folder, 'real'));
   for (const name of BINARIES) writeFileSync(join(folder, 'real', name), real[name]);
   const cache = join(folder, 'cache');
@@ -52,6 +54,7 @@ test('while the control plane is being built the relay runs already, and then th
   const path = `${bin}:${process.env['PATH']}`;
   const env = { PATH: path, XDG_CACHE_HOME: cache, KUBEBUILDER_ASSETS: '' };
   const running = start(temporary, [], env, (line) => {
+    if (/sessions 1 .* building /.test(line)) writeFileSync(seen, '');
     if (/ 2\/2 ready {2}sessions 4 /.test(line)) running.interrupt();
   });
   const { code, lines } = await running.ended;

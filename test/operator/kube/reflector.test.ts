@@ -225,7 +225,7 @@ test('an overloaded API server is asked again when it said, and not from the sta
 });
 
 test('a watch that falls silent is begun anew from where it was, and nobody is told', async (t) => {
-  const site = await Site.start(t, undefined, { idleMs: 300 });
+  const site = await Site.start(t, undefined, { idleMs: 2000 });
   const { response } = await site.nthWatch(1);
   send(response, 'ADDED', mapOf('b', '11'));
   const { request } = await site.nthWatch(2);

@@ -277,6 +277,8 @@ test('a bad value names flag or variable and says what to write', () => {
     [['--max-sessions', '--region', 'x'], {}, /^--max-sessions needs a value/],
     [['--state-dir', ''], {}, /^--state-dir has an empty value/],
     [['serve'], {}, /^argument 1, "serve", belongs to no flag/],
+    // Found by the fuzzer: the name of a secret, mistyped, where flags are no longer looked for.
+    [['--', '--aster-token=hidden'], {}, /^argument 2, "--aster-token=…", belongs to no flag/],
   ];
   for (const [argv, env, message] of cases) {
     assert.match(refusal(argv, { ...LOOPBACK, ...env }), message);

@@ -98,7 +98,8 @@ for (const datapath of KINDS) {
     const rig = await startRig({
       datapath,
       stateDir: '/nowhere',
-      idleTimeoutMs: 300,
+      // Of a record that has come and gone only the removal would be seen.
+      idleTimeoutMs: 2000,
       cleanupIntervalMs: 100,
     });
     const peer = await TestPeer.open(rig.datapath);
