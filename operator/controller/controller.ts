@@ -23,6 +23,7 @@ import { observe, observeFleet } from './observe.ts';
 import { observePod } from './observe-pod.ts';
 import { type References, readReferences } from './references.ts';
 import type { Resolver } from './resolver.ts';
+import { RolloutSlots } from './rollout-slots.ts';
 import { isFieldUnknown, type ServedCrd } from './served-crd.ts';
 import { statusDue, writeStatus } from './status-writer.ts';
 
@@ -75,11 +76,12 @@ interface Memory {
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #memory = new Map<string, Memory>();
-  readonly #rollingOut = new Set<string>();
+  readonly #rollouts: RolloutSlots;
   readonly #plannedPorts = new Map<string, ReadonlyMap<string, number>>();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
+    this.#rollouts = new RolloutSlots(options.maxConcurrentRollouts);
   }
 
   /** Works on one WavryRelay, `namespace/name`. Rejects when something failed that a later try may mend. */
@@ -122,7 +124,7 @@ export class Controller {
     unknownFields: readonly string[],
     memory: Memory,
   ): Plan {
-    const { view, poller, masters, resolver, fieldManager, wallMs, maxConcurrentRollouts } = this.#options;
+    const { view, poller, masters, resolver, fieldManager, wallMs } = this.#options;
     const hostnames: string[] = [];
     const decided = plan(
       observe(view, fleet, {
@@ -140,14 +142,12 @@ export class Controller {
         failures: memory.failures,
         unknownFields,
         referenceProblems: references.problems,
-        mayRollOut: this.#rollingOut.has(key) || this.#rollingOut.size < maxConcurrentRollouts,
+        mayRollOut: this.#rollouts.mayRollOut(key, view.fleets.list()),
         plannedPorts: this.#plannedPorts,
       }),
     );
     this.#plannedPorts.set(key, portsOf(decided.create));
-    const progressing = decided.status.conditions?.find((condition) => condition.type === 'Progressing');
-    if (progressing?.reason === 'RollingOut') this.#rollingOut.add(key);
-    else this.#rollingOut.delete(key);
+    this.#rollouts.decided(key, decided.status);
     const dueMs = resolver.dueMs(hostnames);
     return dueMs === undefined
       ? decided
@@ -201,7 +201,7 @@ export class Controller {
     const { name, namespace = '', uid, generation = 0 } = object.metadata;
     const last = object['status'] as WavryRelayStatus | undefined;
     const status = unreadableStatus({ generation, status: last }, problems, wallMs());
-    this.#rollingOut.delete(key);
+    this.#rollouts.decided(key, status);
     this.#plannedPorts.delete(key);
     announcer.announce({ name, namespace, uid }, [], status, wallMs());
     await this.#writeStatus(key, { name, namespace, uid, status: last }, status, memory);
@@ -313,7 +313,7 @@ export class Controller {
    */
   async #partFrom(key: string): Promise<void> {
     const { view, masters, announcer, onStatus, again, wallMs } = this.#options;
-    this.#rollingOut.delete(key);
+    this.#rollouts.forget(key);
     this.#plannedPorts.delete(key);
     announcer.forget(key);
     onStatus(key, undefined);

@@ -80,6 +80,19 @@ export class ControllerRig {
     return rig;
   }
 
+  /** Another controller finds everything as this one leaves it. */
+  async handOver(t: TestContext): Promise<ControllerRig> {
+    const next = await ControllerRig.start(t);
+    next.nowMs = this.nowMs;
+    next.#version = this.#version;
+    for (const [uid, poll] of this.polls) next.polls.set(uid, poll);
+    for (const [path, kept] of this.objects) {
+      next.objects.set(path, kept);
+      next.view.written(kept);
+    }
+    return next;
+  }
+
   /** Makes a WavryRelay, or changes its spec. */
   fleet(name: string, spec: Readonly<Record<string, unknown>>): void {
     const path = pathOf(resourceOfKind('WavryRelay'), name);

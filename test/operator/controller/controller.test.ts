@@ -215,3 +215,27 @@ test('Master isn’t passed over in silence while the token for it can’t be re
   assert.match(message, /Secret master could not be read: ServiceUnavailable/);
   assert.equal(drains(rig, 'fleet'), 1);
 });
+
+test('a new leader goes on with the rollout that it finds, whichever fleet it looks at first', async (t) => {
+  const rig = await ControllerRig.start(t);
+  const fleet = (name: string, image: string): Promise<void> => {
+    rig.fleet(name, { exposure: { type: 'PodIP' }, master: { url: 'https://master.example.com' }, image });
+    return rig.reconcile(name);
+  };
+  for (const name of ['a', 'b']) {
+    await fleet(name, 'relay:1');
+    runPods(rig, name);
+    await rig.reconcile(name);
+  }
+  const progress = (of: ControllerRig): (string | undefined)[] =>
+    ['a', 'b'].map((name) => of.condition(name, 'Progressing')?.reason);
+  await fleet('b', 'relay:2');
+  await fleet('a', 'relay:2');
+  assert.deepEqual(progress(rig), ['Waiting', 'RollingOut']);
+
+  const next = await rig.handOver(t);
+  for (const name of ['a', 'b', 'a']) {
+    await next.reconcile(name);
+    assert.deepEqual(progress(next), ['Waiting', 'RollingOut']);
+  }
+});
