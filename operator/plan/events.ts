@@ -94,12 +94,17 @@ export function foreignChange(view: RelayView): PlannedEvent {
   );
 }
 
-/** A rollout's beginning and its end. That it stands still is a condition. */
+/** A rollout's beginning and its end, each by what the last status says of it. That it stands still is a condition. */
 export function rolloutEvents({ world, relays, size, target }: Choice): PlannedEvent[] {
   const old = [...new Set(relays.map((view) => view.relay.revision))].filter(
     (revision) => revision !== target,
   );
+  const { targetRevision, conditions } = world.fleet.status ?? {};
+  const last = conditions?.find(({ type }) => type === 'Progressing');
   if (size.rollingOut) {
+    // Begun by the leader before, it isn't told again; nor when it goes on after it was stuck.
+    const begun = last?.reason === 'RollingOut' || last?.status === 'False';
+    if (begun && targetRevision === target) return [];
     return [
       {
         type: 'Normal',
@@ -108,8 +113,7 @@ export function rolloutEvents({ world, relays, size, target }: Choice): PlannedE
       },
     ];
   }
-  const last = world.fleet.status?.conditions?.find(({ type }) => type === 'Progressing')?.reason;
-  if (last !== 'RollingOut' || size.outdated > 0) return [];
+  if (last?.reason !== 'RollingOut' || size.outdated > 0) return [];
   const message =
     old.length === 0
       ? `every relay runs revision ${target}`
