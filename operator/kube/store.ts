@@ -81,6 +81,8 @@ export class Store<T extends KubeObject> {
 
   #set(given: T): void {
     const object = this.#transform(given);
+    // It is there after all, created while the list that missed it was under way: own writes to it count again.
+    this.#tombstones.delete(object.metadata.uid);
     const key = keyOf(object);
     const previous = this.#objects.get(key);
     this.#objects.set(key, object);

@@ -43,6 +43,21 @@ test('a late answer to a write doesn’t bring a deleted object back, and a late
   assert.equal(versionOf(store, 'a'), '12');
 });
 
+test('own writes to an object that a list just missed count again once the watch brings it, until it is deleted', () => {
+  const store = new Store();
+  store.written(objectOf('a', 10));
+  // A list under way since before that; the watch goes on from where the list stood.
+  store.replace([]);
+  store.written(objectOf('a', 10));
+  assert.equal(store.get('n', 'a'), undefined);
+  store.put(objectOf('a', 10));
+  store.written(objectOf('a', 11));
+  assert.equal(versionOf(store, 'a'), '11');
+  store.remove(objectOf('a', 13));
+  store.written(objectOf('a', 12));
+  assert.equal(store.get('n', 'a'), undefined);
+});
+
 test('listeners hear each change once, with what was before, and nothing of what stays', () => {
   const store = new Store();
   const heard: string[] = [];
