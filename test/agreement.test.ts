@@ -317,7 +317,8 @@ for (const [name, change] of Object.entries(STATUSES)) {
     const relay = servingRelay();
     relay.status = { ...relay.status, ...change };
     const { status } = relay;
-    const poll = readHealthAnswer(JSON.stringify(healthAnswer(takeMoment(relay.sources)).body), 77);
+    const answer = JSON.stringify(healthAnswer(takeMoment(relay.sources)).body);
+    const poll = readHealthAnswer(answer, status.relayId, 77);
     assert.deepEqual(poll, {
       answeredMs: 77,
       error: undefined,
@@ -331,6 +332,7 @@ for (const [name, change] of Object.entries(STATUSES)) {
       notReadyReason: status.notReadyReason,
       refusals: [],
     });
+    assert.throws(() => readHealthAnswer(answer, 'another pod', 77), new RegExp(status.relayId));
   });
 }
 
@@ -352,7 +354,7 @@ test('before the data path runs /health is an answer too', () => {
   const relay = servingRelay();
   relay.running = false;
   relay.status = startingStatus('');
-  const poll = readHealthAnswer(JSON.stringify(healthAnswer(takeMoment(relay.sources)).body), 1);
+  const poll = readHealthAnswer(JSON.stringify(healthAnswer(takeMoment(relay.sources)).body), POD_UID, 1);
   assert.deepEqual([poll.state, poll.totalSessions, poll.notReadyReason], ['starting', 0, 'starting']);
 });
 
@@ -383,7 +385,11 @@ test('the most that a relay can say in /health is taken: sessions, endpoints, th
       activeSessions: () => 1_000_000,
     }),
   };
-  const poll = readHealthAnswer(JSON.stringify(healthAnswer(takeMoment(sources)).body), 1);
+  const poll = readHealthAnswer(
+    JSON.stringify(healthAnswer(takeMoment(sources)).body),
+    relay.status.relayId,
+    1,
+  );
   assert.equal(poll.totalSessions, 1_000_000);
   assert.deepEqual(poll.endpoints, endpoints);
   assert.ok(keys.problem!.startsWith(poll.notReadyReason!.slice(0, 100)));

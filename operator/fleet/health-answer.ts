@@ -4,6 +4,7 @@ import type { Poll } from '../plan/world.ts';
 
 /** What the operator reads of a relay's `/health` (ARCHITECTURE.md, "What relay and operator agree on"). */
 interface HealthAnswer {
+  readonly relay_id?: string;
   readonly state: NonNullable<Poll['state']>;
   readonly registered_with_master: boolean;
   readonly draining: boolean;
@@ -28,6 +29,8 @@ const isHealthAnswer = new Ajv({ strict: true, strictTypes: false }).compile<Hea
     'endpoints',
   ],
   properties: {
+    // What a relay takes for its id; it is told to people.
+    relay_id: { type: 'string', pattern: '^[\\x21-\\x7e]{0,128}$' },
     state: { enum: ['starting', 'serving', 'draining', 'drained'] },
     registered_with_master: { type: 'boolean' },
     draining: { type: 'boolean' },
@@ -41,10 +44,18 @@ const isHealthAnswer = new Ajv({ strict: true, strictTypes: false }).compile<Hea
 
 /**
  * A poll out of the text of an answer; throws an Error that names the field when it isn't one. A relay is untrusted.
+ * An answer of another relay is none either: after a node's restart its network may deal addresses anew, and until the
+ * kubelet has told, a pod is asked where another one is by now.
  *
+ * @param uid of the pod that was asked, which is its relay's id; an answer without one is believed
  * @param refusals what is known of its counters, which `/health` doesn't tell
  */
-export function readHealthAnswer(text: string, answeredMs: number, refusals: Poll['refusals'] = []): Poll {
+export function readHealthAnswer(
+  text: string,
+  uid: string,
+  answeredMs: number,
+  refusals: Poll['refusals'] = [],
+): Poll {
   let answer: unknown;
   try {
     answer = JSON.parse(text);
@@ -57,6 +68,8 @@ export function readHealthAnswer(text: string, answeredMs: number, refusals: Pol
       `/health answered with a wrong ${first?.instancePath || 'object'}: ${first?.message ?? 'unknown'}`,
     );
   }
+  const { relay_id: relayId = '' } = answer;
+  if (relayId !== '' && relayId !== uid) throw new Error(`another relay answers at its address: ${relayId}`);
   return {
     answeredMs,
     error: undefined,

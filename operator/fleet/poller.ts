@@ -117,7 +117,7 @@ export class Poller {
     const last = this.#polls.get(target.uid);
     try {
       const text = await transport(target, 'health', signal);
-      this.#take(target, readHealthAnswer(text, wallMs(), last?.refusals));
+      this.#take(target, readHealthAnswer(text, target.uid, wallMs(), last?.refusals));
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#take(target, failedPoll(last, error instanceof Error ? error.message : String(error)));

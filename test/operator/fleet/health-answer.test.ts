@@ -5,7 +5,9 @@ import fc from 'fast-check';
 
 import { failedPoll, readHealthAnswer } from '../../../operator/fleet/health-answer.ts';
 
+const UID = '6f9f1c0e-9d6c-4f3e-8d57-3f3a1f0f3b6a';
 const GOOD = {
+  relay_id: UID,
   state: 'serving',
   registered_with_master: true,
   draining: false,
@@ -16,7 +18,7 @@ const GOOD = {
   not_ready_reason: null,
 };
 
-const read = (answer: unknown): unknown => readHealthAnswer(JSON.stringify(answer), 77);
+const read = (answer: unknown): unknown => readHealthAnswer(JSON.stringify(answer), UID, 77);
 
 for (const [name, change, complaint] of [
   ['sessions below zero', { total_sessions: -1 }, /total_sessions/],
@@ -28,6 +30,9 @@ for (const [name, change, complaint] of [
   ['too many endpoints', { endpoints: Array.from({ length: 65 }, () => '1.2.3.4:5') }, /endpoints/],
   ['an endpoint that never ends', { endpoints: ['x'.repeat(129)] }, /endpoints\/0/],
   ['a reason that never ends', { not_ready_reason: 'x'.repeat(2049) }, /not_ready_reason/],
+  ['a name that never ends', { relay_id: 'x'.repeat(129) }, /relay_id/],
+  ['a name that draws on the terminal', { relay_id: '\u{1b}[2J' }, /relay_id/],
+  ['a name of another kind', { relay_id: 7 }, /relay_id/],
   ['a missing field', { draining: undefined }, /draining/],
 ] as const) {
   test(`a relay with ${name} is not believed, and the field named`, () => {
@@ -37,14 +42,23 @@ for (const [name, change, complaint] of [
 
 for (const text of ['', 'null', '[]', '7', '"serving"', '{', '<html>502</html>', '{"state":"serving"}']) {
   test(`${JSON.stringify(text)} is no answer`, () => {
-    assert.throws(() => readHealthAnswer(text, 1), /^Error: \/health answered/);
+    assert.throws(() => readHealthAnswer(text, UID, 1), /^Error: \/health answered/);
   });
 }
 
+test('what another relay says is no answer, and it is named; one that doesn’t say who it is is believed', () => {
+  assert.throws(() => read({ ...GOOD, relay_id: 'other' }), {
+    message: 'another relay answers at its address: other',
+  });
+  for (const nobody of ['', undefined]) {
+    assert.deepEqual(read({ ...GOOD, relay_id: nobody }), read(GOOD));
+  }
+});
+
 test('names that belong to JavaScript are only names', () => {
   const text = `{"__proto__":{"state":"drained"},${JSON.stringify(GOOD).slice(1)}`;
-  assert.equal(readHealthAnswer(text, 1).state, 'serving');
-  assert.throws(() => readHealthAnswer(`{"__proto__":${JSON.stringify(GOOD)}}`, 1), /required/);
+  assert.equal(readHealthAnswer(text, UID, 1).state, 'serving');
+  assert.throws(() => readHealthAnswer(`{"__proto__":${JSON.stringify(GOOD)}}`, UID, 1), /required/);
 });
 
 test('whatever a relay says is either a poll within its bounds or an Error', () => {
@@ -56,9 +70,13 @@ test('whatever a relay says is either a poll within its bounds or an Error', () 
     fc.property(fc.oneof(answer, fc.jsonValue()), (said) => {
       let poll: ReturnType<typeof readHealthAnswer>;
       try {
-        poll = readHealthAnswer(JSON.stringify(said), 5);
+        poll = readHealthAnswer(JSON.stringify(said), UID, 5);
       } catch (error) {
-        assert.ok(error instanceof Error && error.message.startsWith('/health answered'), String(error));
+        assert.ok(error instanceof Error, String(error));
+        assert.match(
+          error.message,
+          /^(\/health answered|another relay answers at its address: [!-~]{1,128}$)/,
+        );
         return;
       }
       assert.ok(Number.isSafeInteger(poll.totalSessions) && poll.totalSessions >= 0);
@@ -70,7 +88,7 @@ test('whatever a relay says is either a poll within its bounds or an Error', () 
 });
 
 test('a poll that failed keeps what was known, with the age of that, and the failure', () => {
-  const last = readHealthAnswer(JSON.stringify(GOOD), 40);
+  const last = readHealthAnswer(JSON.stringify(GOOD), UID, 40);
   const failed = failedPoll(last, 'no answer');
   assert.deepEqual(failed, { ...last, error: 'no answer' });
   const never = failedPoll(undefined, 'no answer');

@@ -149,3 +149,42 @@ test('numbers that a relay tells are no reason to look at its fleet; what it is,
   state = 'draining';
   await until('the change to be told', () => told === 2);
 });
+
+test('a relay that answers at the address of another pod is not counted there, nor are its counters', async (t) => {
+  let relayId = 'a';
+  let sessions = 3;
+  let failed = 0;
+  const asked: string[] = [];
+  const poller = new Poller({
+    transport: async (_, page) => {
+      asked.push(page);
+      if (page === 'metrics') return '{"overload_shed_packets":0,"session_full_rejects":0}';
+      failed += relayId === 'a' ? 0 : 1;
+      return JSON.stringify({ ...HEALTH, relay_id: relayId, total_sessions: sessions });
+    },
+    targets: () => [
+      { uid: 'a', fleet: 'default/games', namespace: 'default', name: 'a', ip: '192.0.2.1', port: 1 },
+    ],
+    wallMs: Date.now,
+    intervalMs: 10,
+    timeoutMs: 500,
+    concurrency: 1,
+    onChange: () => {},
+  });
+  t.after(() => poller.stop());
+  poller.start();
+  await until('its own answer', () => poller.polls.get('a')?.totalSessions === 3);
+  [relayId, sessions] = ['b', 0];
+  await until('the other’s answer', () => poller.polls.get('a')?.error !== undefined);
+  const { answeredMs } = poller.polls.get('a')!;
+  [asked.length, failed] = [0, 0];
+  // More often than counters are asked for.
+  await until('more of them', () => failed > 12);
+  const poll = poller.polls.get('a')!;
+  assert.equal(poll.error, 'another relay answers at its address: b');
+  assert.deepEqual([poll.totalSessions, poll.answeredMs], [3, answeredMs]);
+  assert.ok(!asked.includes('metrics'));
+  relayId = 'a';
+  await until('its own answer again', () => poller.polls.get('a')?.error === undefined);
+  assert.equal(poller.polls.get('a')?.totalSessions, 0);
+});
