@@ -85,6 +85,16 @@ export function readHealthAnswer(
   };
 }
 
+/**
+ * A relay whose container has started again answers before it has restored its sessions: until then it counts at what it
+ * said before (its whole reason is then "starting").
+ */
+export function withSessionsBefore(poll: Poll, last: Poll | undefined): Poll {
+  if (!last || poll.notReadyReason !== 'starting') return poll;
+  const { totalSessions, activeSessions } = last;
+  return { ...poll, totalSessions, activeSessions };
+}
+
 /** A poll that failed: what was known stays, with its age. */
 export function failedPoll(last: Poll | undefined, error: string): Poll {
   return {

@@ -1,7 +1,7 @@
 import type { Poll } from '../plan/world.ts';
 import { withSample } from '../plan/counter-rate.ts';
 import { readRefusals } from './counters-answer.ts';
-import { failedPoll, readHealthAnswer } from './health-answer.ts';
+import { failedPoll, readHealthAnswer, withSessionsBefore } from './health-answer.ts';
 import type { PollTarget, RelayTransport } from './transport.ts';
 
 export interface PollerOptions {
@@ -117,7 +117,8 @@ export class Poller {
     const last = this.#polls.get(target.uid);
     try {
       const text = await transport(target, 'health', signal);
-      this.#take(target, readHealthAnswer(text, target.uid, wallMs(), last?.refusals));
+      const poll = readHealthAnswer(text, target.uid, wallMs(), last?.refusals);
+      this.#take(target, withSessionsBefore(poll, last));
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#take(target, failedPoll(last, error instanceof Error ? error.message : String(error)));

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { failedPoll, readHealthAnswer } from '../../../operator/fleet/health-answer.ts';
+import { failedPoll, readHealthAnswer, withSessionsBefore } from '../../../operator/fleet/health-answer.ts';
 
 const UID = '6f9f1c0e-9d6c-4f3e-8d57-3f3a1f0f3b6a';
 const GOOD = {
@@ -96,4 +96,16 @@ test('a poll that failed keeps what was known, with the age of that, and the fai
     [never.answeredMs, never.state, never.registered, never.error],
     [0, undefined, false, 'no answer'],
   );
+});
+
+test('a relay that starts again counts at what it said before, until it has restored its sessions', () => {
+  const last = readHealthAnswer(JSON.stringify(GOOD), UID, 40);
+  const zero = { ...GOOD, total_sessions: 0, active_sessions: 0 };
+  const answer = (change: object) => readHealthAnswer(JSON.stringify({ ...zero, ...change }), UID, 50);
+  const starting = answer({ state: 'starting', not_ready_reason: 'starting' });
+  assert.deepEqual(withSessionsBefore(starting, last), { ...starting, totalSessions: 3, activeSessions: 2 });
+  assert.deepEqual(withSessionsBefore(starting, undefined), starting);
+  const restored = answer({ state: 'starting', not_ready_reason: 'not registered with Master' });
+  assert.deepEqual(withSessionsBefore(restored, last), restored);
+  assert.deepEqual(withSessionsBefore(answer({}), last), answer({}));
 });
