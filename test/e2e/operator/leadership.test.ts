@@ -63,6 +63,15 @@ suite('one operator of several leads', () => {
       },
       PATIENCE_MS,
     );
+  const atRest = (proxy: FaultProxy): Promise<unknown> => {
+    let seen = -1;
+    let sinceMs = 0;
+    return until('nothing more to be written', () => {
+      if (proxy.writes.length !== seen) sinceMs = performance.now();
+      seen = proxy.writes.length;
+      return performance.now() - sinceMs > 3000;
+    });
+  };
   const holder = async (namespace: string): Promise<string> => {
     const { spec } = await operator.client.get<KubeObject & { spec: { holderIdentity: string } }>(
       Resources.leases,
@@ -153,6 +162,8 @@ suite('one operator of several leads', () => {
         const second = await start('stopped');
         await scale('stopped', 3);
         await relaysOf('stopped', 3);
+        // A request that was handed to its connection before is sent whatever has happened since.
+        await atRest(first.proxy);
         first.process.signal('SIGSTOP');
         // Work that it would take up first of all.
         await scale('stopped', 4);
