@@ -290,9 +290,13 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     const directory = temporaryDirectory(context);
     // A tar header begins with the name, behind the padding of the file before it.
     const member = (name: string): string => `\0${name}\0`;
-    const machineFiles = ['etc/hostname', 'etc/resolv.conf', 'etc/apt/sources.list', 'root/.npmrc'].map(
-      member,
-    );
+    const machineFiles = [
+      'etc/hostname',
+      'etc/resolv.conf',
+      'etc/apt/sources.list',
+      'root/.npmrc',
+      'run/secrets/npmrc',
+    ].map(member);
     const found = ['"name": "@wavry/', member('etc/passwd')];
     for (const image of Object.values(built.images)) {
       const archive = join(directory, 'image.tar');
