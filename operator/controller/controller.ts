@@ -142,7 +142,7 @@ export class Controller {
         failures: memory.failures,
         unknownFields,
         referenceProblems: references.problems,
-        mayRollOut: this.#rollouts.mayRollOut(key, view.fleets.list()),
+        mayRollOut: this.#rollouts.mayRollOut(key, view.fleets),
         plannedPorts: this.#plannedPorts,
       }),
     );

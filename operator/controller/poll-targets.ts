@@ -1,5 +1,6 @@
 import { Label } from '../api/meta.ts';
 import type { PollTarget } from '../fleet/transport.ts';
+import { hasAnswered } from '../plan/relay-view.ts';
 import type { Poll } from '../plan/world.ts';
 import { type ClusterView, isRelayPod } from './cluster-view.ts';
 import { observePod, type PodBody, portOf } from './observe-pod.ts';
@@ -34,6 +35,6 @@ export function awaitsFirstAnswers(
   );
   return pollTargets(view, fleet).some(({ uid }) => {
     const poll = polls.get(uid);
-    return poll === undefined || (ready.has(uid) && poll.answeredMs === 0);
+    return poll === undefined || (ready.has(uid) && !hasAnswered(poll));
   });
 }

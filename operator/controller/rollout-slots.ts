@@ -7,22 +7,21 @@ import type { KubeObject } from '../kube/object.ts';
  */
 export class RolloutSlots {
   readonly #limit: number;
-  /** Whether a fleet rolls out, of those that were looked at. */
+  /** Whether a fleet rolls out. */
   readonly #decided = new Map<string, boolean>();
+  #inherited = false;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   /** Whether a fleet may roll out. One that does already goes on, however many others do. */
-  mayRollOut(key: string, fleets: readonly KubeObject[]): boolean {
-    const taken = new Set([...this.#decided].filter(([, rollsOut]) => rollsOut).map(([fleet]) => fleet));
-    for (const { metadata, status } of fleets) {
-      if (metadata.deletionTimestamp !== undefined || !saysRollingOut(status as WavryRelayStatus)) continue;
-      const fleet = `${metadata.namespace}/${metadata.name}`;
-      if (!this.#decided.has(fleet)) taken.add(fleet);
-    }
-    return taken.has(key) || taken.size < this.#limit;
+  mayRollOut(key: string, fleets: { list(): readonly KubeObject[] }): boolean {
+    if (!this.#inherited) this.#inherit(fleets.list());
+    if (this.#decided.get(key)) return true;
+    let taken = 0;
+    for (const rollsOut of this.#decided.values()) if (rollsOut) taken += 1;
+    return taken < this.#limit;
   }
 
   decided(key: string, status: WavryRelayStatus): void {
@@ -32,6 +31,15 @@ export class RolloutSlots {
   /** The fleet is gone, or going. */
   forget(key: string): void {
     this.#decided.delete(key);
+  }
+
+  #inherit(fleets: readonly KubeObject[]): void {
+    this.#inherited = true;
+    for (const { metadata, status } of fleets) {
+      const key = `${metadata.namespace}/${metadata.name}`;
+      if (metadata.deletionTimestamp !== undefined || this.#decided.has(key)) continue;
+      if (saysRollingOut(status as WavryRelayStatus)) this.#decided.set(key, true);
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { capacityOf, targetSessionsOf } from '../specs/fleet.ts';
-import { hasEnded, isFresh, POLL_STALE_MS } from './relay-view.ts';
+import { hasAnswered, hasEnded, isFresh, POLL_STALE_MS, writtenRelays } from './relay-view.ts';
 import { increaseOf, RATE_WINDOW_MS } from './counter-rate.ts';
 import type { ObservedPod, Poll, World } from './world.ts';
 
@@ -59,7 +59,7 @@ export function overloadShedRate(world: DemandWorld): Measured {
 export function podSessions(world: DemandWorld, pod: ObservedPod): Measured {
   const poll = world.polls.get(pod.uid);
   if (!poll || !isFresh(poll, world.nowMs)) return { unknown: silence(pod, poll) };
-  return { value: bounded(world, pod, poll), atMs: poll.answeredMs };
+  return { value: atMost(world, pod, poll.totalSessions), atMs: poll.answeredMs };
 }
 
 /** What one relay refused, per second. */
@@ -80,17 +80,23 @@ interface Holder {
 /** The pods that may hold sessions, and how many each counts for. One that starts holds none yet, and isn't among them. */
 function holdersOf(world: DemandWorld): Holder[] {
   const target = targetSessionsOf(world.fleet.spec);
+  const written = writtenRelays(world);
   return world.pods
     .filter((pod) => !hasEnded(pod))
     .flatMap((pod): Holder[] => {
       const poll = world.polls.get(pod.uid);
-      const answered = poll !== undefined && poll.answeredMs > 0;
-      if (answered ? isEmptyForGood(world, pod, poll) : !mayHaveServed(world, pod)) return [];
-      const fresh = isFresh(poll, world.nowMs);
-      const last = answered ? bounded(world, pod, poll) : lastWritten(world, pod);
-      const starts = !answered && hasJustStarted(pod, world.nowMs);
+      if (hasAnswered(poll)) {
+        if (isEmptyForGood(world, pod, poll)) return [];
+        const fresh = isFresh(poll, world.nowMs);
+        const last = atMost(world, pod, poll.totalSessions);
+        return [{ pod, poll, fresh, sessions: fresh ? last : Math.max(last, target) }];
+      }
+      const before = written.get(pod.uid)?.sessions;
+      if (!mayHaveServed(world, pod, before)) return [];
+      const last = atMost(world, pod, before ?? 0);
+      const starts = hasJustStarted(pod, world.nowMs);
       if (starts && last === 0) return [];
-      return [{ pod, poll, fresh, sessions: fresh || starts ? last : Math.max(last, target) }];
+      return [{ pod, poll, fresh: false, sessions: starts ? last : Math.max(last, target) }];
     });
 }
 
@@ -132,28 +138,22 @@ function blindness(
  * kubelet, by Master or by an earlier operator. Without any of that it is one that starts, and counting it at the target
  * would ask for a further one.
  */
-function mayHaveServed(world: DemandWorld, pod: ObservedPod): boolean {
+function mayHaveServed(world: DemandWorld, pod: ObservedPod, sessionsBefore: number | undefined): boolean {
   if (pod.phase === 'Pending') return false;
-  const written = world.fleet.status?.relays?.find((relay) => relay.relayId === pod.uid);
   const draining = world.relays.some(
     (relay) => relay.name === pod.relay && relay.drainingSinceMs !== undefined,
   );
   return (
     pod.ready ||
     world.master?.has(pod.uid) === true ||
-    written?.sessions !== undefined ||
+    sessionsBefore !== undefined ||
     (pod.waiting === undefined && (pod.terminating || draining))
   );
 }
 
-function lastWritten(world: DemandWorld, pod: ObservedPod): number {
-  const written = world.fleet.status?.relays?.find((relay) => relay.relayId === pod.uid);
-  return Math.min(written?.sessions ?? 0, mostOf(world, pod));
-}
-
 /** A relay is untrusted: it counts for no more than it may hold. */
-function bounded(world: DemandWorld, pod: ObservedPod, poll: Poll): number {
-  return Math.min(poll.totalSessions, mostOf(world, pod));
+function atMost(world: DemandWorld, pod: ObservedPod, sessions: number): number {
+  return Math.min(sessions, mostOf(world, pod));
 }
 
 function mostOf(world: DemandWorld, pod: ObservedPod): number {

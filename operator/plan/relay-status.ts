@@ -3,7 +3,7 @@ import type { DrainReason } from '../api/meta.ts';
 import type { RelayStatus } from '../api/status.ts';
 import type { EndpointDecision } from './endpoint.ts';
 import { crowdedAddress } from './master-registry.ts';
-import { isFresh, type RelayView } from './relay-view.ts';
+import { hasAnswered, isFresh, type RelayView } from './relay-view.ts';
 import type { World } from './world.ts';
 
 /** Why a relay isn't serving: a reason in one word, and what it means and what to do. */
@@ -101,12 +101,10 @@ export function mismatchOf(view: RelayView, endpoint: EndpointDecision): Trouble
   };
 }
 
-/** @param before what the last status said of relays, by id */
 export function relayStatus(
   view: RelayView,
   endpoint: EndpointDecision,
   trouble: Trouble | undefined,
-  before: ReadonlyMap<string, RelayStatus>,
 ): RelayStatus {
   const { relay, pod } = view;
   const reason = trouble ? `${trouble.reason}: ${trouble.message}` : drainInWords(view);
@@ -119,7 +117,7 @@ export function relayStatus(
     ...(pod ? { pod: pod.name, relayId: pod.uid } : {}),
     ...(pod?.node === undefined ? {} : { node: pod.node }),
     ...(firstEndpoint === undefined ? {} : { endpoint: firstEndpoint }),
-    ...sessionsOf(view, pod && before.get(pod.uid)),
+    ...sessionsOf(view),
     ...(relay.drainingSinceMs === undefined
       ? {}
       : { drainingSince: new Date(relay.drainingSinceMs).toISOString() }),
@@ -145,12 +143,15 @@ const DRAIN_WORDS: Record<DrainReason, string> = {
  * What it said last, to an operator before this one if need be: by that a relay which falls silent is known to hold some.
  * Those of a pod before it, which is ending, aren't its own: they would be taken for sessions that went over.
  */
-function sessionsOf(
-  { pod, poll, terminatingPods, sessions: sum }: RelayView,
-  before: RelayStatus | undefined,
-): Pick<RelayStatus, 'sessions'> {
+function sessionsOf({
+  pod,
+  poll,
+  written,
+  terminatingPods,
+  sessions: sum,
+}: RelayView): Pick<RelayStatus, 'sessions'> {
   if (!pod) return terminatingPods.length > 0 ? { sessions: sum } : {};
-  const sessions = poll && poll.answeredMs > 0 ? poll.totalSessions : before?.sessions;
+  const sessions = hasAnswered(poll) ? poll.totalSessions : written?.sessions;
   return sessions === undefined ? {} : { sessions };
 }
 

@@ -23,6 +23,8 @@ export interface RelayView {
   readonly exposure: RelayExposure;
   readonly terminatingPods: readonly ObservedPod[];
   readonly poll: Poll | undefined;
+  /** What the last status said of its pod, perhaps by an operator before this one. */
+  readonly written: RelayStatus | undefined;
   readonly serving: 'yes' | 'no' | 'unknown';
   /** Why a further relay stands in for it. */
   readonly away: 'NodeLost' | 'PortHeld' | undefined;
@@ -45,7 +47,7 @@ export function viewRelays(world: World): RelayView[] {
     .map((relay) => viewRelay(world, relay, pods.get(relay.name) ?? [], written));
 }
 
-/** What the last status said of relays, perhaps by an operator before this one, by id. */
+/** What the last status said of relays, by id. */
 export function writtenRelays({ fleet }: Pick<World, 'fleet'>): ReadonlyMap<string, RelayStatus> {
   return new Map(
     (fleet.status?.relays ?? []).flatMap((relay) => (relay.relayId ? [[relay.relayId, relay]] : [])),
@@ -63,28 +65,34 @@ export function hasEnded({ phase }: { readonly phase?: string }): boolean {
   return phase === 'Failed' || phase === 'Succeeded';
 }
 
+/** It answered this operator at some time. */
+export function hasAnswered(poll: Poll | undefined): poll is Poll {
+  return poll !== undefined && poll.answeredMs > 0;
+}
+
 export function isFresh(poll: Poll | undefined, nowMs: number): boolean {
   // An answer from the future was taken before the clock was set back: nobody knows how old it is.
-  return poll !== undefined && poll.answeredMs > 0 && Math.abs(nowMs - poll.answeredMs) <= POLL_STALE_MS;
+  return hasAnswered(poll) && Math.abs(nowMs - poll.answeredMs) <= POLL_STALE_MS;
 }
 
 function viewRelay(
   world: World,
   relay: ObservedRelay,
   pods: readonly ObservedPod[],
-  written: ReadonlyMap<string, RelayStatus>,
+  writtenById: ReadonlyMap<string, RelayStatus>,
 ): RelayView {
   const terminatingPods = pods.filter((pod) => pod.terminating);
   const pod = pods
     .filter((pod) => !pod.terminating && !hasEnded(pod))
     .toSorted((a, b) => b.createdMs - a.createdMs || (a.uid < b.uid ? 1 : -1))[0];
   const poll = pod ? world.polls.get(pod.uid) : undefined;
+  const written = pod && writtenById.get(pod.uid);
   const fresh = isFresh(poll, world.nowMs);
   const node = pod?.node === undefined ? undefined : world.nodes.get(pod.node);
   const exposure = exposureOf(world, relay, pod);
   const mayWaitForPort = takesHostPort(exposure.type) && terminatingPods.length > 0;
   const away = awayOf(world, pod, poll, node, mayWaitForPort);
-  const never = neverServed(world, pod, poll, pod && written.get(pod.uid));
+  const never = neverServed(world, pod, poll, written);
   const serves = away === undefined && fresh && poll?.registered === true && poll.state === 'serving';
   const returning =
     relay.drainingSinceMs === undefined &&
@@ -101,12 +109,13 @@ function viewRelay(
     exposure,
     terminatingPods,
     poll,
+    written,
     serving: serves ? 'yes' : out ? 'no' : 'unknown',
     away,
     late,
     draining: relay.drainingSinceMs !== undefined,
     returning,
-    sessions: sumOf([pod, ...terminatingPods], world, written),
+    sessions: sumOf(pod ? [pod, ...terminatingPods] : terminatingPods, world, writtenById),
     empty: (fresh && poll?.state === 'drained' && poll.totalSessions === 0) || never,
   };
 }
@@ -154,19 +163,19 @@ function neverServed(
   poll: Poll | undefined,
   written: RelayStatus | undefined,
 ): boolean {
-  if (!pod || (poll && poll.answeredMs > 0) || written?.sessions !== undefined) return false;
+  if (!pod || hasAnswered(poll) || written?.sessions !== undefined) return false;
   if (pod.phase === 'Pending') return true;
   return pod.waiting !== undefined && world.master?.has(pod.uid) === false;
 }
 
 /** One that this operator hasn't heard yet counts at what it said to the one before. */
 function sumOf(
-  pods: readonly (ObservedPod | undefined)[],
+  pods: readonly ObservedPod[],
   world: World,
   written: ReadonlyMap<string, RelayStatus>,
 ): number {
-  return pods.reduce((sum, pod) => {
-    const poll = pod && world.polls.get(pod.uid);
-    return sum + ((poll?.answeredMs ? poll.totalSessions : pod && written.get(pod.uid)?.sessions) ?? 0);
+  return pods.reduce((sum, { uid }) => {
+    const poll = world.polls.get(uid);
+    return sum + ((hasAnswered(poll) ? poll.totalSessions : written.get(uid)?.sessions) ?? 0);
   }, 0);
 }

@@ -38,7 +38,6 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
   const serving = kept.filter((view) => view.serving === 'yes');
   const capacity = capacityOf(fleet.spec).maxSessions;
   const before = fleet.status;
-  const written = new Map(before?.relays?.map((relay) => [relay.relayId ?? '', relay]));
 
   return {
     observedGeneration: fleet.generation,
@@ -62,9 +61,7 @@ export function statusOf(world: World, decided: Decided): WavryRelayStatus {
         : { currentRevision: before.currentRevision }),
     targetRevision: target,
     relays: relays
-      .map((view) =>
-        relayStatus(view, endpoints.get(view) ?? endpointOf(world, view), troubles.get(view), written),
-      )
+      .map((view) => relayStatus(view, endpoints.get(view) ?? endpointOf(world, view), troubles.get(view)))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     conditions: conditions(world, {
       size,

@@ -18,7 +18,7 @@ function found(reasons: Readonly<Record<string, string>>): KubeObject[] {
 
 function mayRollOut(slots: RolloutSlots, fleets: readonly KubeObject[]): string {
   const names = ['a', 'b', 'c', 'd'];
-  return names.filter((name) => slots.mayRollOut(`games/${name}`, fleets)).join('');
+  return names.filter((name) => slots.mayRollOut(`games/${name}`, { list: () => fleets })).join('');
 }
 
 suite('rollouts at a time', () => {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, suite, test, type TestContext } from 'node:test';
 
 import { readRefusals } from '../../../operator/fleet/counters-answer.ts';
-import { Poller } from '../../../operator/fleet/poller.ts';
+import { Poller, type PollerOptions } from '../../../operator/fleet/poller.ts';
 import { directTransport, type PollTarget } from '../../../operator/fleet/transport.ts';
 import { increaseOf } from '../../../operator/plan/counter-rate.ts';
 import { until } from '../../e2e/operator/until.ts';
@@ -123,27 +123,41 @@ test('counters are whole numbers, or no answer at all', () => {
   }
 });
 
+/** Asks pod `a`, all the time. */
+function pollerOfOne(t: TestContext, options: Pick<PollerOptions, 'transport' | 'onChange'>): Poller {
+  const target = {
+    uid: 'a',
+    fleet: 'default/games',
+    namespace: 'default',
+    name: 'a',
+    ip: '192.0.2.1',
+    port: 1,
+  };
+  const poller = new Poller({
+    ...options,
+    targets: () => [target],
+    wallMs: Date.now,
+    intervalMs: 10,
+    timeoutMs: 500,
+    concurrency: 1,
+  });
+  t.after(() => poller.stop());
+  poller.start();
+  return poller;
+}
+
 test('numbers that a relay tells are no reason to look at its fleet; what it is, is one', async (t) => {
   let answers = 0;
   let state = 'serving';
   let told = 0;
-  const poller = new Poller({
+  pollerOfOne(t, {
     transport: async (_, page) => {
       if (page === 'metrics') return '{}';
       answers += 1;
       return JSON.stringify({ ...HEALTH, state, max_sessions: answers, total_sessions: answers });
     },
-    targets: () => [
-      { uid: 'a', fleet: 'default/games', namespace: 'default', name: 'a', ip: '192.0.2.1', port: 1 },
-    ],
-    wallMs: Date.now,
-    intervalMs: 10,
-    timeoutMs: 500,
-    concurrency: 1,
     onChange: () => (told += 1),
   });
-  t.after(() => poller.stop());
-  poller.start();
   await until('some answers', () => answers >= 4);
   assert.equal(told, 1);
   state = 'draining';
@@ -155,24 +169,15 @@ test('a relay that answers at the address of another pod is not counted there, n
   let sessions = 3;
   let failed = 0;
   const asked: string[] = [];
-  const poller = new Poller({
+  const poller = pollerOfOne(t, {
     transport: async (_, page) => {
       asked.push(page);
       if (page === 'metrics') return '{"overload_shed_packets":0,"session_full_rejects":0}';
       failed += relayId === 'a' ? 0 : 1;
       return JSON.stringify({ ...HEALTH, relay_id: relayId, total_sessions: sessions });
     },
-    targets: () => [
-      { uid: 'a', fleet: 'default/games', namespace: 'default', name: 'a', ip: '192.0.2.1', port: 1 },
-    ],
-    wallMs: Date.now,
-    intervalMs: 10,
-    timeoutMs: 500,
-    concurrency: 1,
     onChange: () => {},
   });
-  t.after(() => poller.stop());
-  poller.start();
   await until('its own answer', () => poller.polls.get('a')?.totalSessions === 3);
   [relayId, sessions] = ['b', 0];
   await until('the other’s answer', () => poller.polls.get('a')?.error !== undefined);
