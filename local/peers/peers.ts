@@ -47,10 +47,12 @@ const PING_SIZE = 64;
 const TICK_MS = 1;
 const SETUP_TICK_MS = 50;
 const STARTS_AT_ONCE = 8;
-const KEEP_ALIVE_TICKS = 100;
-/** What is under way when the traffic ends may take this long. */
-const SETTLE_MS = 2000;
-const QUIET_MS = 200;
+const KEEP_ALIVE_TICKS = 20;
+/** While something is missing of what was under way when the traffic ended, and something still comes. */
+const SETTLE_MS = 10_000;
+/** A relay that gets no processor for so long has lost nothing yet. */
+const QUIET_MS = 2000;
+const SETTLE_TICK_MS = 50;
 /** Far beyond the relay's replay window of 128. */
 const OLD_PACKET = 200;
 const REPLAY_OLD_EVERY = 64;
@@ -274,13 +276,15 @@ class Run {
 
   async #settle(): Promise<void> {
     this.#phase = 'settling';
-    const until = performance.now() + SETTLE_MS;
-    let received = -1;
-    // While something is still missing and something still comes.
-    while (performance.now() < until && received !== this.#tally.received) {
-      received = this.#tally.received;
+    const untilMs = performance.now() + SETTLE_MS;
+    let { received } = this.#tally;
+    let heardMs = performance.now();
+    while (performance.now() < untilMs && performance.now() - heardMs < QUIET_MS) {
       if (this.#flows().every((flow) => flow.lost === 0)) return;
-      await sleep(QUIET_MS);
+      await sleep(SETTLE_TICK_MS);
+      if (received === this.#tally.received) continue;
+      received = this.#tally.received;
+      heardMs = performance.now();
     }
   }
 

@@ -16,7 +16,7 @@ Usage: wavry-relay-operator check [flags]
   --namespace=NAME      of the operator [$POD_NAMESPACE, or that of the context]
   --selector=LABELS     of its pods [app.kubernetes.io/name=wavry-relay-operator]
   --custom-metrics      custom.metrics.k8s.io has to be this operator's
-  --timeout=SECONDS     to wait for all to be well [30]
+  --timeout=SECONDS     to wait for all to be well [90]
   --kubeconfig=FILE     as for the operator itself
   --context=NAME
 `;
@@ -90,7 +90,7 @@ function readFlags(argv: readonly string[]): Flags | undefined {
       namespace: { type: 'string' },
       selector: { type: 'string', default: 'app.kubernetes.io/name=wavry-relay-operator' },
       'custom-metrics': { type: 'boolean', default: false },
-      timeout: { type: 'string', default: '30' },
+      timeout: { type: 'string', default: '90' },
       kubeconfig: { type: 'string' },
       context: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },

@@ -193,7 +193,7 @@ class AttackedRelay implements Running {
 
   async #balancedMetrics(): Promise<Record<string, number>> {
     let imbalance: string | undefined;
-    for (let tries = 0; tries < 100 && this.#dead === undefined; tries++) {
+    for (let tries = 0; tries < 600 && this.#dead === undefined; tries++) {
       const metrics = (await this.#relay.json('/metrics')) as Record<string, number>;
       const cells = new Float64Array(COUNTER_CELLS);
       for (const [name, cell] of Object.entries(Counter)) cells[cell] = metrics[name]!;

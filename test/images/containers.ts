@@ -43,9 +43,10 @@ export async function outcome(
   options: ContainerOptions,
 ): Promise<{ code: number | null; lines: string[] }> {
   const { child } = container(context, image, options);
-  let output = '';
-  child.stdout!.setEncoding('utf8').on('data', (text: string) => (output += text));
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (output += text));
+  // Apart, as one may come in the middle of a line of the other.
+  let [out, errors] = ['', ''];
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => (out += text));
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (errors += text));
   const [code] = (await once(child, 'close')) as [number | null];
-  return { code, lines: output.trim().split('\n') };
+  return { code, lines: `${out.trim()}\n${errors.trim()}`.trim().split('\n') };
 }

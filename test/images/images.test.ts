@@ -36,14 +36,14 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     { timeout: 900_000 },
   );
 
-  for (const [user, options] of Object.entries(USERS)) {
+  for (const [index, [user, options]] of Object.entries(USERS).entries()) {
     test(`the relay forwards on a read-only root as ${user}, and SIGTERM drains it`, async (context) => {
       const master = await devMaster(context);
-      const health = `--health-listen=127.0.0.1:${await freePort('tcp', 0)}`;
+      const health = `--health-listen=127.0.0.1:${await freePort('tcp', 21_000 + index)}`;
       const relay = relayContainer(
         context,
         built.images.relay,
-        ['--master-url', master.url, health, '--idle-timeout', '5'],
+        ['--master-url', master.url, health, '--idle-timeout', '8'],
         options,
       );
       await relay.ready();
@@ -109,8 +109,8 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
       { subnets: [{ gateway: string }] },
     ];
     const host = bridge.subnets[0].gateway;
-    const udp = await freePort('udp', 0);
-    const tcp = await freePort('tcp', 0);
+    const udp = await freePort('udp', 21_010);
+    const tcp = await freePort('tcp', 21_010);
     // As printed, but for the detached start, the name, ports of this machine, and whom it should register with.
     const printed = (masterUrl: string, key: string): string[] =>
       `-p ${udp}:4000/udp -p ${tcp}:9091/tcp -e WAVRY_MASTER_URL=${masterUrl} -e WAVRY_RELAY_ALLOW_PUBLIC_BIND=1 -e WAVRY_RELAY_MASTER_PUBLIC_KEY=${key} -e WAVRY_RELAY_MAX_BITRATE=20000 -e WAVRY_RELAY_REGION=us-east-1`.split(
@@ -314,7 +314,7 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     const kubeconfig = join(temporaryDirectory(context), 'kubeconfig');
     writeFileSync(kubeconfig, readFileSync(cluster.kubeconfig));
     chmodSync(dirname(kubeconfig), 0o755);
-    const listen = `127.0.0.1:${await freePort('tcp', 0)}`;
+    const listen = `127.0.0.1:${await freePort('tcp', 21_011)}`;
     const operator = container(context, built.images.operator, {
       options: [...HARDENED, ARBITRARY_USER, `--volume=${kubeconfig}:/kubeconfig:ro`],
       args: [

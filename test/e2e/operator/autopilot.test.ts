@@ -9,14 +9,18 @@ import { earlyBy, lostBy, refusedBy, RelayLedger } from './relay-ledger.ts';
 import { until } from './until.ts';
 
 /** The long form is 8 relays, a relay's capacity in 30 s: `npm run e2e -- autopilot`. */
+const SHORT = process.env['WAVRY_AUTOPILOT_RELAYS'] === undefined;
 const RELAYS = Number(process.env['WAVRY_AUTOPILOT_RELAYS'] ?? 3);
 const RAMP_SECONDS = Number(process.env['WAVRY_AUTOPILOT_RAMP_SECONDS'] ?? 20);
 
 const SESSIONS_EACH = 10;
 const BATCH = 5;
 const RATE = 20;
-/** Peers come five at a time, up to all that the relays can hold. */
-const BATCHES = (RELAYS * SESSIONS_EACH) / BATCH;
+/**
+ * Peers come five at a time, up to all that the relays can hold; in the short form to one batch less, as Master may take
+ * the last relay with room for full at the moment that it assigns the last session.
+ */
+const BATCHES = (RELAYS * SESSIONS_EACH) / BATCH - (SHORT ? 1 : 0);
 const BATCH_MS = (RAMP_SECONDS * 1000 * BATCH) / SESSIONS_EACH;
 /** Twice up and down, and what rollout, drains and a busy machine may take. */
 const TIMEOUT_MS = BATCHES * BATCH_MS * 2 + 600_000;
@@ -54,12 +58,17 @@ suite(`autopilot: ${RELAYS} relays, ${SESSIONS_EACH} sessions more in ${RAMP_SEC
     await operator.stop();
   });
 
+  const readyFor = async (sessions: number): Promise<boolean> => {
+    const ready = (await operator.fleet('autopilot')).status?.readyReplicas ?? 0;
+    return ready * SESSIONS_EACH >= Math.min(sessions, BATCHES * BATCH);
+  };
+
   const what = 'no session is lost, none of the relays in service loses a packet, under 1 % is refused';
   test(what, { timeout: TIMEOUT_MS }, async () => {
     await operator.apply(
       fleetOf('autopilot', {
         limits: { maxSessions: SESSIONS_EACH },
-        sessions: { idleTimeout: '5s', leaseDuration: '10s' },
+        sessions: { idleTimeout: '10s', leaseDuration: '10s' },
         drain: { timeout: '30m' },
         master: { adminTokenFrom: { secretKeyRef: { name: 'admin', key: 'token' } } },
         pod: { resources: { requests: { cpu: '10m' } } },
@@ -94,6 +103,8 @@ suite(`autopilot: ${RELAYS} relays, ${SESSIONS_EACH} sessions more in ${RAMP_SEC
         ),
       );
       await sleep(BATCH_MS);
+      // Master hands out full relays as well; the long form shows that none gets full at this pace.
+      if (SHORT) await until('room for the next batch', () => readyFor((batch + 2) * BATCH));
     }
     await until('the fleet to be as large as it may be', async () => {
       const { spec, status } = await operator.fleet('autopilot');
@@ -101,6 +112,7 @@ suite(`autopilot: ${RELAYS} relays, ${SESSIONS_EACH} sessions more in ${RAMP_SEC
     });
 
     diary.say('rollout');
+    const asked = new Set<number>();
     const revision = (await operator.fleet('autopilot')).status?.targetRevision;
     await operator.cluster.kubectl([
       'patch',
@@ -112,7 +124,7 @@ suite(`autopilot: ${RELAYS} relays, ${SESSIONS_EACH} sessions more in ${RAMP_SEC
       'every relay in service to run the new revision',
       async () => {
         const { spec, status } = await operator.fleet('autopilot');
-        assert.equal(spec.replicas, RELAYS, 'a rollout changes no proposal of the autoscaler');
+        asked.add(spec.replicas);
         const serving = (status?.relays ?? []).filter((relay) => relay.state === 'Serving');
         return (
           status?.targetRevision !== revision &&
@@ -122,6 +134,8 @@ suite(`autopilot: ${RELAYS} relays, ${SESSIONS_EACH} sessions more in ${RAMP_SEC
       },
       240_000,
     );
+
+    assert.deepEqual([...asked], [RELAYS], 'a rollout changes no proposal of the autoscaler');
 
     diary.say('down');
     const reports = [];
@@ -137,6 +151,10 @@ suite(`autopilot: ${RELAYS} relays, ${SESSIONS_EACH} sessions more in ${RAMP_SEC
         return spec.replicas === 2 && status?.relays?.length === 2 && status.totalSessions === 0;
       },
       240_000,
+    );
+    await until(
+      'the pods of the others to be gone',
+      async () => (await operator.list(Resources.pods, 'default', 'wavry.dev/fleet=autopilot')).length === 2,
     );
     await diary.stop();
     await ledger.look();

@@ -350,7 +350,7 @@ suite('resources that admission lets through and that cannot work', () => {
       await remove('crowd');
     });
 
-    test('a Master that refuses the admin token', { timeout: 240_000 }, async () => {
+    test('a Master that refuses the admin token', { timeout: 400_000 }, async () => {
       const url = 'http://198.18.0.1:8081';
       await operator.startMaster(url);
       await operator.cluster.kubectl(['create', 'secret', 'generic', 'admin', '--from-literal=token=wrong']);
@@ -382,8 +382,10 @@ suite('resources that admission lets through and that cannot work', () => {
         JSON.stringify({ stringData: { token: ADMIN_TOKEN } }),
       ]);
       // Secrets are read once a minute.
-      await until('the drain to be told', async () =>
-        (await operator.registry(url)).some(({ state }) => state === 'Draining'),
+      await until(
+        'the drain to be told',
+        async () => (await operator.registry(url)).some(({ state }) => state === 'Draining'),
+        150_000,
       );
       await operator.whenCondition('marks', 'Degraded', { status: 'False' });
       await peers.stop();

@@ -17,7 +17,7 @@ import { until } from './until.ts';
 
 const IN_NAMESPACE = `--namespace=${OPERATOR_NAMESPACE}`;
 const INSTALL = ['install', 'wavry', CHART, IN_NAMESPACE, '--create-namespace', '--set=replicas=1'];
-const WAIT = ['--wait', '--timeout=90s'];
+const WAIT = ['--wait', '--timeout=200s'];
 const FOREIGN = {
   apiVersion: 'apiregistration.k8s.io/v1',
   kind: 'APIService',
@@ -38,6 +38,7 @@ suite('the operator’s chart where something stands in its way', () => {
   before(async () => {
     operator = await OperatorCluster.start({
       nodes: [{ name: 'node-1', externalAddress: '198.19.0.1' }, { name: 'node-2' }],
+      hpaSyncPeriod: 2,
     });
     await operator.startMaster();
   });
@@ -98,6 +99,10 @@ suite('the operator’s chart where something stands in its way', () => {
       },
     );
     const asInstaller = [...INSTALL, '--kube-as-user=installer'];
+    await until('the rights to be in force', async () => {
+      const may = ['auth', 'can-i', 'create', 'clusterroles', '--as=installer'];
+      return (await operator.cluster.kubectl(may)).startsWith('yes');
+    });
     const line = await refusal(...asInstaller);
     assert.match(
       line,
@@ -111,7 +116,7 @@ suite('the operator’s chart where something stands in its way', () => {
       status: 'False',
       message: /upgrade its chart with customMetrics\.enabled=true/,
     });
-    assert.match(await operator.helm('test', 'wavry', IN_NAMESPACE, '--timeout=90s'), /Phase: +Succeeded/);
+    assert.match(await operator.helm('test', 'wavry', IN_NAMESPACE, '--timeout=200s'), /Phase: +Succeeded/);
     await operator.helm('uninstall', 'wavry', IN_NAMESPACE, '--wait');
   });
 
@@ -124,7 +129,7 @@ suite('the operator’s chart where something stands in its way', () => {
     );
     assert.equal(await apiService(METRICS_API_SERVICES[1]!), undefined);
     await operator.whenCondition('games', 'Autoscaling', { status: 'False', reason: 'ForeignMetricsAPI' });
-    await assert.rejects(operator.helm('test', 'wavry', IN_NAMESPACE, '--timeout=120s'));
+    await assert.rejects(operator.helm('test', 'wavry', IN_NAMESPACE, '--timeout=200s'));
     const log = await operator.cluster.kubectl(['logs', 'wavry-wavry-relay-operator-test', IN_NAMESPACE]);
     assert.match(
       log,

@@ -17,7 +17,7 @@ import { until } from './until.ts';
 const BEFORE = join(ROOT, 'test/e2e/operator/fixtures/wavry-relay-operator-0.1.0.tgz');
 const TEST_POD = 'wavry-wavry-relay-operator-test';
 const IN_NAMESPACE = `--namespace=${OPERATOR_NAMESPACE}`;
-const WAIT = ['--wait', '--timeout=90s'];
+const WAIT = ['--wait', '--timeout=200s'];
 /** Fields that the CRD of the release before is made to lack. */
 const NEW_FIELDS = ['runAsUser', 'drainingReplicas'];
 
@@ -95,7 +95,7 @@ suite('the operator’s chart, upgraded from the version before and back', () =>
       'status',
       'deployment/wavry-wavry-relay-operator',
       IN_NAMESPACE,
-      '--timeout=90s',
+      '--timeout=200s',
     ]);
     await operator.whenServing('games');
     assert.deepEqual(await pods(), relays);
@@ -157,7 +157,7 @@ suite('the operator’s chart, upgraded from the version before and back', () =>
 
   test('helm test finds all well, twice, with no more rights than it needs', async () => {
     for (const _ of ['once', 'again']) {
-      const said = await operator.helm('test', 'wavry', IN_NAMESPACE, '--timeout=90s');
+      const said = await operator.helm('test', 'wavry', IN_NAMESPACE, '--timeout=200s');
       assert.match(said, /Phase: +Succeeded/);
       // Helm prints it to standard error.
       const log = await operator.cluster.kubectl(['logs', TEST_POD, IN_NAMESPACE]);

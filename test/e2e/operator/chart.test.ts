@@ -52,7 +52,7 @@ suite('the operator’s chart, by the real helm, for named namespaces', () => {
       'status',
       `deployment/${ACCOUNT}`,
       `--namespace=${OPERATOR_NAMESPACE}`,
-      '--timeout=90s',
+      '--timeout=200s',
     ]);
 
   test('it works in them, and touches nothing elsewhere', async () => {
@@ -107,7 +107,7 @@ suite('the operator’s chart, by the real helm, for named namespaces', () => {
       '--reuse-values',
       `--set=namespaces={games,lab,${ELSEWHERE}}`,
       '--wait',
-      '--timeout=90s',
+      '--timeout=200s',
     );
     await rollOut();
     await operator.whenServing('three', ELSEWHERE);
@@ -139,10 +139,13 @@ suite('the operator’s chart, by the real helm, for named namespaces', () => {
       '1',
       `--namespace=${OPERATOR_NAMESPACE}`,
       '--wait',
-      '--timeout=90s',
+      '--timeout=200s',
     );
     await rollOut();
-    assert.ok(!(await may({ group: 'apps', resource: 'deployments', verb: 'list' }, ELSEWHERE)));
+    await until(
+      'its right there to go',
+      async () => !(await may({ group: 'apps', resource: 'deployments', verb: 'list' }, ELSEWHERE)),
+    );
     await operator.whenServing('one', 'games');
     assert.equal(await podOf('three', ELSEWHERE), pod);
   });
@@ -150,13 +153,22 @@ suite('the operator’s chart, by the real helm, for named namespaces', () => {
   test('helm uninstall takes the operator and its rights, and keeps the CRD, every WavryRelay, and relays that serve', async () => {
     const before = [await podOf('one', 'games'), await podOf('two', 'lab'), await podOf('three', ELSEWHERE)];
     const peers = operator.peers('--sessions=6', '--rate=20', '--duration=10', '--bidirectional');
-    await operator.helm('uninstall', 'wavry', `--namespace=${OPERATOR_NAMESPACE}`, '--wait', '--timeout=90s');
+    await operator.helm(
+      'uninstall',
+      'wavry',
+      `--namespace=${OPERATOR_NAMESPACE}`,
+      '--wait',
+      '--timeout=200s',
+    );
     await until('the operator’s pod to be gone', async () => {
       const pods = await operator.list(Resources.pods, OPERATOR_NAMESPACE);
       return pods.length === 0;
     });
     for (const namespace of NAMESPACES)
-      assert.ok(!(await may({ group: 'apps', resource: 'deployments', verb: 'create' }, namespace)));
+      await until(
+        `its rights in ${namespace} to go`,
+        async () => !(await may({ group: 'apps', resource: 'deployments', verb: 'create' }, namespace)),
+      );
     const report = await peers;
     assert.deepEqual(report.problems, []);
     assert.equal(report.packets.lost, 0);
@@ -168,14 +180,17 @@ suite('the operator’s chart, by the real helm, for named namespaces', () => {
       [await podOf('one', 'games'), await podOf('two', 'lab'), await podOf('three', ELSEWHERE)],
       before,
     );
-    const left = await operator.cluster.kubectl([
-      'get',
-      'all,roles,rolebindings,serviceaccounts',
-      `--namespace=${OPERATOR_NAMESPACE}`,
-      '--selector=app.kubernetes.io/instance=wavry',
-      '--output=name',
-    ]);
-    assert.equal(left, '');
+    await until('nothing of the release to be left', async () => {
+      const left = await operator.cluster.kubectl([
+        'get',
+        'all,roles,rolebindings,serviceaccounts',
+        `--namespace=${OPERATOR_NAMESPACE}`,
+        '--selector=app.kubernetes.io/instance=wavry',
+        '--output=name',
+      ]);
+      assert.equal(left, '');
+      return true;
+    });
   });
 
   test('installed again it takes over what is there: no relay restarts, and it is in charge of them', async () => {
@@ -233,9 +248,13 @@ interface Role {
 
 /** What the operator asked and the API server forbade, from its audit log. */
 function forbidden(operator: OperatorCluster): string[] {
-  return readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line.includes(USER) && line.includes('"code":403'))
-    .map((line) => JSON.parse(line) as { verb: string; requestURI: string })
-    .map(({ verb, requestURI }) => `${verb} ${requestURI}`);
+  return (
+    readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
+      .split('\n')
+      // The last may be half written.
+      .slice(0, -1)
+      .filter((line) => line.includes(USER) && line.includes('"code":403'))
+      .map((line) => JSON.parse(line) as { verb: string; requestURI: string })
+      .map(({ verb, requestURI }) => `${verb} ${requestURI}`)
+  );
 }

@@ -18,7 +18,7 @@ const SEED = Number(process.env['WAVRY_SEED'] ?? Math.trunc(Math.random() * 2 **
 
 /** Long enough that the API server may restart, and that a busy machine takes nobody's lease away. */
 const LONG_LEASE = ['--lease-duration=120', '--renew-deadline=100', '--retry-period=1'];
-const SHORT_LEASE = lease(3);
+const SHORT_LEASE = lease(5);
 /** A kill that no write came before is one of an operator at rest. */
 const AT_REST_MS = 2500;
 
@@ -103,7 +103,7 @@ suite(`the operator among faults (seed ${SEED})`, () => {
   calm.promise.catch(() => undefined);
 
   suite('three fleets at once', { concurrency: 3 }, () => {
-    test('without faults: the end to compare with', { timeout: 400_000 }, async () => {
+    test('without faults: the end to compare with', { timeout: 700_000 }, async () => {
       try {
         outside.start(await outside.proxy(), 'calm', LONG_LEASE);
         await make('calm');
@@ -119,7 +119,7 @@ suite(`the operator among faults (seed ${SEED})`, () => {
 
     test(
       'cut watches, 410, 429, 503, conflicts, lost requests and answers end in the same state',
-      { timeout: 400_000 },
+      { timeout: 700_000 },
       async (context) => {
         const random = new Random(SEED);
         const proxy = await outside.proxy();
@@ -132,12 +132,14 @@ suite(`the operator among faults (seed ${SEED})`, () => {
         await until(
           'each fault to have happened',
           async () => {
-            await edit('stormy', random.pick(EDITS));
+            // Relays that are replaced before they answer are never asked.
+            if (storm.missing.some((fault) => !fault.startsWith('poll')))
+              await edit('stormy', random.pick(EDITS));
             await sleep(random.below(1000));
             if (storm.missing.length > 0) throw new Error(storm.missing.join(', '));
             return true;
           },
-          200_000,
+          400_000,
         );
         await edit('stormy', LAST_EDIT);
         clearInterval(cutting);
@@ -150,7 +152,7 @@ suite(`the operator among faults (seed ${SEED})`, () => {
 
     test(
       `${KILLS} kills of the operator end in the same state, and no session is lost`,
-      { timeout: 300_000 + KILLS * 12_000 },
+      { timeout: 600_000 + KILLS * 20_000 },
       async (context) => {
         const random = new Random(SEED + 1);
         const proxy = await outside.proxy();
@@ -194,7 +196,7 @@ suite(`the operator among faults (seed ${SEED})`, () => {
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await edit('restarts', { replicas: 3, restartedAt: '2026-01-01T00:00:00Z' });
       await operator.cluster.restart('kube-apiserver', signal);
-      await edit('restarts', LAST_EDIT);
+      await until('the edit to be taken', () => edit('restarts', LAST_EDIT));
     }
     await whenReady(operator, 'restarts');
     const report = await peers.stop();

@@ -34,7 +34,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
           ? {}
           : { taints: [{ key: 'only', value: name.split('-')[0]!, effect: 'NoSchedule' }] }),
       })),
-      nodeMonitorGracePeriod: 8,
+      nodeMonitorGracePeriod: 16,
     });
     await operator.installOperator();
     await operator.apply({
@@ -86,10 +86,12 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     ...args: readonly string[]
   ): Promise<{ readonly stop: () => Promise<PeersReport> }> => {
     const started = [`--master=${url}`, '--rate=10', '--bidirectional', '--duration=0', ...args];
-    const { stop } = operator.startPeers(...started);
-    await until('sessions on each relay', async () =>
-      (await operator.registry(url)).every(({ load_pct }) => load_pct > 0),
-    );
+    const { talking, stop } = operator.startPeers(...started);
+    await talking;
+    await until('sessions on each relay', async () => {
+      const relays = await operator.registry(url);
+      return relays.length > 0 && relays.every(({ load_pct }) => load_pct > 0);
+    });
     return { stop };
   };
   const assertNothingLost = (report: PeersReport): void => {
@@ -289,7 +291,7 @@ suite('sessions are kept', { concurrency: 3 }, () => {
 
   test(
     'kubectl drain, while three relays drain and one never becomes ready',
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async () => {
       const exposure = {
         type: 'HostPort',
@@ -372,7 +374,10 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     const url = await start('deleted', 8107, { replicas: 2 });
     const { stop } = await talk(url, '--sessions=6');
     await patch('deleted', { restartedAt: '2026-01-01T00:00:00Z' });
-    await until('one to drain', async () => (await operator.fleet('deleted')).status?.drainingReplicas === 1);
+    await until(
+      'one to drain',
+      async () => ((await operator.fleet('deleted')).status?.drainingReplicas ?? 0) > 0,
+    );
     // Another that has only started goes at once.
     const busy = (await operator.registry(url)).filter(({ load_pct }) => load_pct > 0);
     await operator.deleteFleet('deleted');
@@ -408,6 +413,8 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     const evict = async (name: string): Promise<unknown> =>
       operator.client.call('POST', resourcePath(Resources.pods, 'default', name, 'eviction'), {
         body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } },
+        // A 429 says when to try again; here it is the answer.
+        signal: AbortSignal.timeout(5000),
       });
     await until('the budget to be in force', async () => {
       const budget = await operator.cluster.kubectl([
@@ -422,10 +429,13 @@ suite('sessions are kept', { concurrency: 3 }, () => {
     const [first, second] = await pods('budget');
     await evict(first!.metadata.name);
     await assert.rejects(evict(second!.metadata.name), (error) => isStatus(error, 429));
-    await until(
-      'its place to be taken',
-      async () => (await operator.fleet('budget')).status?.readyReplicas === 2,
-    );
+    await until('its place to be taken', async () => {
+      const { status } = await operator.fleet('budget');
+      return (
+        status?.readyReplicas === 2 &&
+        status.relays?.every(({ pod }) => pod !== first!.metadata.name) === true
+      );
+    });
     await until('the other to be let go', () => evict(second!.metadata.name).then(() => true));
     await operator.whenServing('budget');
     await operator.deleteFleet('budget');

@@ -88,6 +88,7 @@ suite('one operator of several leads', () => {
       await first.process.whenLeading();
       const second = await start('dies');
       await relaysOf('dies', 1);
+      await until('the second to be in sync', () => second.process.log.includes('"in sync"'));
       assert.deepEqual(second.proxy.writes, [], 'the second writes nothing');
       assert.equal(await first.process.kill(), 'SIGKILL');
       await scale('dies', 2);

@@ -90,7 +90,7 @@ export class OperatorCluster {
       `--namespace=${OPERATOR_NAMESPACE}`,
       '--create-namespace',
       '--wait',
-      '--timeout=90s',
+      '--timeout=200s',
       '--set=replicas=1',
       ...args,
     );
@@ -121,12 +121,12 @@ export class OperatorCluster {
 
   /** GET inside the cluster's network. */
   async fetch(url: string): Promise<string> {
-    return (await this.cluster.exec('curl', ['--silent', '--fail', '--max-time', '5', url])).stdout;
+    return (await this.cluster.exec('curl', ['--silent', '--fail', '--max-time', '30', url])).stdout;
   }
 
   /** POST inside the cluster's network. */
   async post(url: string): Promise<string> {
-    const line = ['--silent', '--fail', '--max-time', '5', '--request', 'POST', url];
+    const line = ['--silent', '--fail', '--max-time', '30', '--request', 'POST', url];
     return (await this.cluster.exec('curl', line)).stdout;
   }
 
@@ -142,6 +142,8 @@ export class OperatorCluster {
 
   /** The same; with `--duration=0` they talk until they are stopped. */
   startPeers(...args: readonly string[]): {
+    /** Resolves when all sessions are set up and have talked for a second. */
+    readonly talking: Promise<unknown>;
     readonly report: Promise<PeersReport>;
     readonly stop: () => Promise<PeersReport>;
   } {
@@ -154,9 +156,12 @@ export class OperatorCluster {
       if (text === '') throw new Error(`the peers said nothing: ${errors.slice(-1000)}`);
       return JSON.parse(text) as PeersReport;
     });
-    // It is awaited later than it may fail.
+    const talking = Promise.race([once(child.stderr!, 'data'), report]);
+    // They are awaited later than they may fail.
     report.catch(() => undefined);
+    talking.catch(() => undefined);
     return {
+      talking,
       report,
       stop: () => {
         child.kill('SIGTERM');

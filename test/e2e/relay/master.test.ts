@@ -41,7 +41,8 @@ suite('a relay and its Master', { concurrency: 4 }, () => {
 
   test('an outage of Master touches neither traffic nor readiness, and the relay registers again afterwards', async (context) => {
     const keyFile = join(temporaryDirectory(context), 'key.pem');
-    const master = await devMaster(context, { keyFile });
+    // A port that nobody else takes meanwhile.
+    const master = await devMaster(context, { keyFile, listen: '127.0.0.16:0' });
     const relay = startRelay(context, ['--master-url', master.url]);
     await relay.ready();
     const peers = talking(context, master, 2);
@@ -109,13 +110,14 @@ suite('a relay and its Master', { concurrency: 4 }, () => {
       [401, '{"error": "no"}', /401/],
       [200, '{"heartbeat_interval_ms": "soon"}', /heartbeat_interval_ms|master_public_key/],
     ];
-    let calls = 0;
+    let [answer] = answers as [(typeof answers)[number]];
     const url = await fakeMaster(context, (_request, response) => {
-      const [status, text] = answers[Math.min(calls++, answers.length - 1)]!;
-      response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+      response.writeHead(answer[0], { 'content-type': 'application/json' }).end(answer[1]);
     });
     const relay = startRelay(context, ['--master-url', url]);
-    for (const [, , pattern] of answers) {
+    for (const next of answers) {
+      answer = next;
+      const [, , pattern] = next;
       await until(`${pattern} on /ready`, async () => {
         const { status, body } = await relay.get('/ready');
         assert.equal(status, 503);

@@ -32,7 +32,7 @@ async function step(marker: string, changes: Readonly<Record<string, string>>): 
 test('step by step from the old relay to the new one, no session is lost', async (context) => {
   const master = await devMaster(context, { adminToken: ADMIN_TOKEN });
   const flags = ['--master-url', master.url, '--master-public-key', master.publicKeyHex];
-  const old = startRelay(context, [...flags, '--idle-timeout', '5']);
+  const old = startRelay(context, [...flags, '--idle-timeout', '10']);
   await old.ready();
   const early = talking(context, master, 2);
   await received(early, 50);

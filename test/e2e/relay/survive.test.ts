@@ -20,7 +20,8 @@ suite('what sessions survive', { concurrency: 4 }, () => {
     const master = await devMaster(context);
     const directory = temporaryDirectory(context);
     const args = ['--master-url', master.url, '--state-dir', directory];
-    const first = startRelay(context, args);
+    // A port that nobody else takes meanwhile.
+    const first = startRelay(context, [...args, '--listen', '127.0.0.17:0']);
     await first.ready();
     const listen = await first.address();
     const { relay_id } = await first.json('/health');
@@ -51,7 +52,7 @@ suite('what sessions survive', { concurrency: 4 }, () => {
       '--master-url',
       master.url,
       '--idle-timeout',
-      '5',
+      '8',
       '--cleanup-interval-secs',
       '1',
     ]);

@@ -141,11 +141,13 @@ test('what is bad is named once, and leaves what was said before', async (t) => 
     assert.equal(directory.draining, true);
     assert.deepEqual(directory.endpoints, ['203.0.113.7:4000']);
   }
-  rmSync(join(folder, 'draining'));
-  symlinkSync('/dev/zero', join(folder, 'draining'));
+  // Never without the file, which would be another answer.
+  const next = join(folder, '.draining');
+  symlinkSync('/dev/zero', next);
+  renameSync(next, join(folder, 'draining'));
   await waitUntil('a device is named', () => lines.matching(/draining: not a regular file/).length > 0);
-  rmSync(join(folder, 'draining'));
-  execFileSync('mkfifo', [join(folder, 'draining')]);
+  execFileSync('mkfifo', [next]);
+  renameSync(next, join(folder, 'draining'));
   write('endpoints', '203.0.113.8:4000');
   await waitUntil('a pipe holds nothing up', () => directory.endpoints[0] === '203.0.113.8:4000');
   assert.equal(directory.draining, true);

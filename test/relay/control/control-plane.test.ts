@@ -85,7 +85,8 @@ test('fault 2: the relay id is the same after a restart', async (t) => {
 });
 
 test('fault 13: a rotated key is learned when Master has forgotten the relay, and the one before is kept', async (t) => {
-  const master = await devMaster(t);
+  // A port that nobody else takes meanwhile.
+  const master = await devMaster(t, { listen: '127.0.0.16:0' });
   const { plane, datapath } = await start(t, configOf('--master-url', master.url));
   await waitUntil('the first key is there', () => datapath.keys !== undefined);
   const before = master.keyId;

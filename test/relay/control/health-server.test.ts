@@ -42,7 +42,7 @@ async function get(
 }
 
 /** Sends bytes as they are and gives what came back until the other side closed, or `waitMs` passed. */
-async function raw(port: number, bytes: Uint8Array | string, waitMs = 2000): Promise<string> {
+async function raw(port: number, bytes: Uint8Array | string, waitMs = 60_000): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   let text = '';
   socket.on('data', (chunk) => (text += chunk.toString('latin1')));
