@@ -84,7 +84,11 @@ export class SupervisorLink {
     if (this.#child.connected) this.#child.disconnect();
     const pid = await this.#pid.promise.catch(() => this.#child.pid);
     const timer = setTimeout(() => {
-      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      try {
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has just ended.
+      }
     }, 5000);
     await this.exited;
     clearTimeout(timer);

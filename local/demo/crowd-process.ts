@@ -74,5 +74,5 @@ export class CrowdProcess {
 }
 
 const PROGRAM = fileURLToPath(new URL('crowd/main.ts', import.meta.url));
-/** Packets under way are waited for, two seconds at most. */
-const PATIENCE_MS = 5000;
+/** Packets under way are waited for, ten seconds at most. */
+const PATIENCE_MS = 15_000;

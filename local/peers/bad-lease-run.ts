@@ -65,7 +65,9 @@ export async function presentBadLeases(
 const ACCEPTED = -1;
 const SILENCE = -2;
 /** Long enough for a relay on the same machine or continent. */
-const PATIENCE_MS = 500;
+const SILENT_MS = 500;
+/** An answer that is due may come from a busy machine. */
+const ANSWER_MS = 5000;
 
 /** A reject's reason, ACCEPTED or SILENCE. */
 async function presentOne(
@@ -90,7 +92,9 @@ async function presentOne(
       patience.abort();
     });
     socket.send(datagram);
-    await sleep(PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => {});
+    await sleep(bad.expected === 'silence' ? SILENT_MS : ANSWER_MS, undefined, {
+      signal: patience.signal,
+    }).catch(() => {});
     return answer;
   } finally {
     socket.close();

@@ -57,6 +57,7 @@ export class Peer {
   readonly #events: PeerEvents;
   #socket!: Socket;
   #waitsSinceRebindMs = 0;
+  #closed = false;
 
   constructor(
     role: Role,
@@ -86,6 +87,10 @@ export class Peer {
   async rebind(): Promise<void> {
     const old = this.#socket;
     const fresh = await openSocket(this.#relay, this.#from);
+    if (this.#closed) {
+      fresh.close();
+      return;
+    }
     old.removeAllListeners('message').close();
     this.#tally.rebinds++;
     this.#waitsSinceRebindMs = performance.now();
@@ -93,6 +98,7 @@ export class Peer {
   }
 
   close(): void {
+    this.#closed = true;
     this.#socket.close();
   }
 

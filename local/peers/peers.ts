@@ -50,9 +50,9 @@ const STARTS_AT_ONCE = 8;
 const KEEP_ALIVE_TICKS = 20;
 /** While something is missing of what was under way when the traffic ended, and something still comes. */
 const SETTLE_MS = 10_000;
-/** A relay that gets no processor for so long has lost nothing yet. */
-const QUIET_MS = 2000;
 const SETTLE_TICK_MS = 50;
+/** Two seconds: a relay that gets no processor for so long has lost nothing yet. */
+const QUIET_TICKS = 40;
 /** Far beyond the relay's replay window of 128. */
 const OLD_PACKET = 200;
 const REPLAY_OLD_EVERY = 64;
@@ -117,7 +117,7 @@ class Run {
       failures: this.#failures(),
       tally: this.#tally.counts(),
       lost: this.#lost(),
-      skipped: this.#dataSchedule.skipped,
+      skipped: this.#dataSchedule.skipped + this.#pingSchedule.skipped,
       recent: this.#recent,
       overall: overall.percentiles(),
       ...(this.#options.copiedToken && { loot: this.#loot() }),
@@ -278,13 +278,13 @@ class Run {
     this.#phase = 'settling';
     const untilMs = performance.now() + SETTLE_MS;
     let { received } = this.#tally;
-    let heardMs = performance.now();
-    while (performance.now() < untilMs && performance.now() - heardMs < QUIET_MS) {
+    // Turns of this process, as one that stands still hears nothing either.
+    for (let quiet = 0; quiet < QUIET_TICKS && performance.now() < untilMs; quiet++) {
       if (this.#flows().every((flow) => flow.lost === 0)) return;
       await sleep(SETTLE_TICK_MS);
       if (received === this.#tally.received) continue;
       received = this.#tally.received;
-      heardMs = performance.now();
+      quiet = 0;
     }
   }
 

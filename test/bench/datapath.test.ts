@@ -21,7 +21,7 @@ function bench(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
       cwd: ROOT,
       encoding: 'utf8',
       env,
-      timeout: 110_000,
+      timeout: 280_000,
     },
   );
 }
@@ -53,7 +53,10 @@ test('a quick run measures every section and prints what the report is made of',
       );
       assert.equal(samples.length, cpu!.pairs, `${subject} in ${scenario.id}`);
       for (const { threadNs, processNs, traffic } of samples) {
-        assert.ok(threadNs > 0 && processNs >= threadNs, `${subject}: ${threadNs} of ${processNs} ns`);
+        assert.ok(
+          processNs >= threadNs && (threadNs > 0 || traffic.received === 0),
+          `${subject}: ${threadNs} of ${processNs} ns`,
+        );
         assert.ok(traffic.received <= traffic.sent, `${subject} makes no packets`);
         assert.deepEqual(
           [traffic.corrupt, traffic.misdelivered, traffic.duplicate],

@@ -100,7 +100,10 @@ suite('where the binaries come from', () => {
       /building etcd with Go failed: no network/,
     );
 
-    const given = { ...env, PATH: `${folder('go', { go: GO })}:${SYSTEM}` };
+    const given = {
+      ...env,
+      PATH: `${folder('slow-go', { go: GO.replace('sleep 0.5', 'sleep 60') })}:${SYSTEM}`,
+    };
     const abort = new AbortController();
     const building = findBinaries(['etcd'], { env: given, signal: abort.signal });
     building.catch(() => undefined);

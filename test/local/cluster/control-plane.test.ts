@@ -88,13 +88,17 @@ suite('faults of the control plane and the nodes', () => {
     });
 
   test('what ends while the API server is away is reported when it is back', async () => {
-    await apply(
-      cluster,
-      appPod('quiet', { command: ['sh', '-c', 'sleep 10; exit 4'] }, { restartPolicy: 'Never' }),
-    );
-    await cluster.kubectl(['wait', 'pod/quiet', '--for=condition=Ready', '--timeout=60s']);
+    await apply(cluster, appPod('quiet', {}, { restartPolicy: 'Never' }));
+    const { status } = await serving(cluster, 'quiet');
+    const curl = (path: string): Promise<boolean> =>
+      cluster.exec('curl', ['--silent', '--max-time', '5', `http://${status!.podIP}:8080${path}`]).then(
+        () => true,
+        () => false,
+      );
     await cluster.stopComponent('kube-apiserver', 'SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, 10_500));
+    assert.ok(await curl('/args'));
+    await curl('/exit?path=4');
+    await until('it to end', async () => !(await curl('/args')));
     await cluster.startComponent('kube-apiserver');
     await until('its end', async () => (await getPod(cluster, 'quiet')).status?.phase === 'Failed');
     await cluster.kubectl(['delete', 'pod', 'quiet']);

@@ -15,12 +15,13 @@ test('stop leaves no process, no namespace, no mount and no file', async () => {
   const child = cluster.spawn('sleep', ['4321'], { stdio: 'ignore' });
   const inside = processesOf(cluster.directory);
   assert.ok(inside.length >= 6, 'this test sees the cluster’s processes');
-  const namespaces = new Set(inside.map((pid) => networkOf(pid)));
+  const namespaces = networksOf(inside);
+  const before = new Set(pids());
 
   await cluster.stop();
   assert.deepEqual(processesOf(cluster.directory), []);
   assert.equal(child.signalCode, 'SIGKILL');
-  assertNothingLeft(cluster.directory, namespaces);
+  assertNothingLeft(cluster.directory, namespaces, before);
 });
 
 test('an owner that is killed leaves nothing either', async () => {
@@ -33,13 +34,14 @@ test('an owner that is killed leaves nothing either', async () => {
   });
   const inside = processesOf(directory);
   assert.ok(inside.length >= 6, 'this test sees the cluster’s processes');
-  const namespaces = new Set(inside.map((pid) => networkOf(pid)));
+  const namespaces = networksOf(inside);
+  const before = new Set(pids());
   const ended = new Promise((resolve) => owner.once('exit', resolve));
   owner.kill('SIGKILL');
   await ended;
   await until('all processes to end', async () => processesOf(directory).length === 0);
   await until('the folder to go', async () => !existsSync(directory));
-  assertNothingLeft(directory, namespaces);
+  assertNothingLeft(directory, namespaces, before);
 });
 
 test('several clusters run side by side', async () => {
@@ -53,13 +55,22 @@ test('several clusters run side by side', async () => {
   }
 });
 
-function assertNothingLeft(directory: string, namespaces: ReadonlySet<string | undefined>): void {
+/** Judges processes that were there `before`: the kernel may give a namespace's number to somebody else's next one. */
+function assertNothingLeft(
+  directory: string,
+  namespaces: ReadonlySet<string>,
+  before: ReadonlySet<string>,
+): void {
   assert.equal(existsSync(directory), false);
   assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), new RegExp(directory));
   const own = networkOf('self');
-  const held = pids().map((pid) => networkOf(pid));
+  const held = networksOf(pids().filter((pid) => before.has(pid)));
   for (const namespace of namespaces)
-    if (namespace !== own) assert.ok(!held.includes(namespace), `${namespace} is still somebody's`);
+    if (namespace !== own) assert.ok(!held.has(namespace), `${namespace} is still somebody's`);
+}
+
+function networksOf(processes: readonly string[]): ReadonlySet<string> {
+  return new Set(processes.map((pid) => networkOf(pid)).filter((network) => network !== undefined));
 }
 
 /** Processes whose command line or environment names the folder. */

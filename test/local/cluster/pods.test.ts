@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import process from 'node:process';
 import { after, before, suite, test } from 'node:test';
 import { startCluster, type Cluster } from '../../../local/cluster/cluster.ts';
@@ -184,11 +186,10 @@ suite('pods on a local cluster', () => {
       );
       return files.join(' ') === 'true b n t2';
     });
-    const names = JSON.parse(await ask(cluster, 'live', '/list?path=/etc/wavry/config')) as string[];
-    assert.deepEqual(
-      names.filter((name) => !/^\.\.\d/.test(name)),
-      ['..data', 'keys', 'new'],
-    );
+    await until('those of before to go', async () => {
+      const names = JSON.parse(await ask(cluster, 'live', '/list?path=/etc/wavry/config')) as string[];
+      return names.filter((name) => !/^\.\.\d/.test(name)).join(' ') === '..data keys new';
+    });
   });
 
   test('a service account token opens the API from inside', async () => {
@@ -199,6 +200,10 @@ suite('pods on a local cluster', () => {
       '--clusterrole=view',
       '--serviceaccount=default:default',
     ]);
+    await until('the binding to count', async () => {
+      const may = ['auth', 'can-i', 'list', 'pods', '--as=system:serviceaccount:default:default'];
+      return (await cluster.kubectl(may)).startsWith('yes');
+    });
     await apply(
       cluster,
       appPod(
@@ -245,7 +250,7 @@ suite('pods on a local cluster', () => {
             periodSeconds: 1,
             timeoutSeconds: 10,
             failureThreshold: 2,
-            terminationGracePeriodSeconds: 1,
+            terminationGracePeriodSeconds: 5,
           },
           readinessProbe: { httpGet: { path: '/readyz', port: 8080 }, periodSeconds: 1, failureThreshold: 1 },
         },
@@ -262,11 +267,13 @@ suite('pods on a local cluster', () => {
       const pod = await getPod(cluster, 'probed');
       return pod.status!.containerStatuses![0]!.restartCount === 1 && pod;
     });
-    // It lingers for minutes after SIGTERM, so only the probe's grace of a second can have ended it.
+    // It lingers for minutes after SIGTERM, so only the probe's grace of seconds can have ended it.
     const ended = pod.status!.containerStatuses![0]!.lastState.terminated!;
     assert.equal(ended.exitCode, 137);
     assert.match(await cluster.kubectl(['logs', 'probed', '--previous']), /SIGTERM/);
-    assert.match(await cluster.kubectl(['get', 'events']), /Liveness probe failed/);
+    await until('its event', async () =>
+      (await cluster.kubectl(['get', 'events'])).includes('Liveness probe failed'),
+    );
     await cluster.kubectl(['wait', 'pod/probed', '--for=condition=Ready', '--timeout=60s']);
     await cluster.kubectl(['delete', 'pod', 'probed', '--grace-period=1']);
   });
@@ -274,23 +281,38 @@ suite('pods on a local cluster', () => {
   test('deletion gives the grace it was asked for and leaves no process', async () => {
     await apply(
       cluster,
-      appPod('patient', { env: [{ name: 'LINGER_MS', value: '3000' }] }),
+      appPod(
+        'patient',
+        { env: [{ name: 'LINGER_MS', value: '3000' }] },
+        { terminationGracePeriodSeconds: 60 },
+      ),
       appPod('stubborn', { command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1234; done'] }),
     );
     await serving(cluster, 'patient');
     await cluster.kubectl(['wait', 'pod/stubborn', '--for=condition=Ready', '--timeout=60s']);
-    const follow = cluster.kubectl(['logs', 'patient', '--follow']);
+    const follow = spawn(cluster.binaries.kubectl, [
+      `--kubeconfig=${cluster.kubeconfig}`,
+      'logs',
+      'patient',
+      '--follow',
+    ]);
+    const closed = once(follow, 'close');
+    let followed = '';
+    follow.stdout.setEncoding('utf8').on('data', (text: string) => (followed += text));
+    follow.stderr.resume();
+    await until('the log', async () => followed.includes('hello'));
     const began = performance.now();
     await cluster.kubectl(['delete', 'pod', 'patient']);
     assert.ok(performance.now() - began >= 3000, 'it was let finish');
-    assert.match(await follow, /SIGTERM\nbye\n$/);
+    await closed;
+    assert.match(followed, /SIGTERM\nbye\n$/);
 
     await cluster.kubectl(['delete', 'pod', 'stubborn', '--grace-period=2']);
     assert.doesNotMatch(await processes(cluster), /sleep 1234/);
   });
 
   test('only process 1 ignores a SIGTERM that it does not handle', async () => {
-    const deaf = { command: ['sh', '-c', 'while :; do sleep 4321; done'] };
+    const deaf = { command: ['sh', '-c', 'while :; do sleep 4322; done'] };
     const spec = { terminationGracePeriodSeconds: 600 };
     await apply(
       cluster,
@@ -303,7 +325,7 @@ suite('pods on a local cluster', () => {
     await cluster.kubectl(['wait', 'pod/shared', '--for=delete', '--timeout=60s']);
     assert.equal((await getPod(cluster, 'init')).status?.phase, 'Running');
     await cluster.kubectl(['delete', 'pod', 'init', '--grace-period=1']);
-    assert.doesNotMatch(await processes(cluster), /sleep 4321/);
+    assert.doesNotMatch(await processes(cluster), /sleep 4322/);
   });
 
   test('a container that fails is restarted with growing pauses', async () => {
@@ -370,7 +392,10 @@ suite('pods on a local cluster', () => {
       }),
     );
     const pod = await serving(cluster, 'staged');
-    const order = (await read(cluster, 'staged', '/shared/order')).trim().split('\n');
+    const order = await until('all three', async () => {
+      const lines = (await read(cluster, 'staged', '/shared/order')).trim().split('\n');
+      return lines.length === 3 && lines;
+    });
     assert.deepEqual(order.toSorted(), ['one', 'side', 'two']);
     assert.equal(order[0], 'one');
     assert.deepEqual(

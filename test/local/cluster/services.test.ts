@@ -153,7 +153,9 @@ suite('Services and host ports', () => {
       '--for=condition=Available',
       '--timeout=60s',
     ]);
-    const answer = await cluster.kubectl(['get', '--raw', '/apis/test.example/v1/things']);
+    const answer = await until('its answer', () =>
+      cluster.kubectl(['get', '--raw', '/apis/test.example/v1/things']),
+    );
     assert.deepEqual(JSON.parse(answer), {
       path: '/apis/test.example/v1/things',
       user: 'kubernetes-admin',

@@ -126,12 +126,16 @@ test('lines are cut at the width of the terminal, colours not counted', () => {
 });
 
 test('a port in use is not taken', async (t) => {
-  const holder = createSocket('udp4').bind(0, '127.0.0.1');
-  t.after(() => holder.close());
-  await once(holder, 'listening');
-  const { port } = holder.address();
-  assert.notEqual(await freePort('udp', port), port);
-  assert.equal(await freePort('tcp', port), port);
+  for (let tries = 0; tries < 10; tries++) {
+    const holder = createSocket('udp4').bind(0, '127.0.0.1');
+    t.after(() => holder.close());
+    await once(holder, 'listening');
+    const { port } = holder.address();
+    assert.notEqual(await freePort('udp', port), port);
+    // Somebody's TCP may be at that number just now.
+    if ((await freePort('tcp', port)) === port) return;
+  }
+  assert.fail('no TCP port is free whose number UDP has taken');
 });
 
 test('a relay that does not start says why in one line', async () => {
@@ -144,14 +148,17 @@ test('a relay that does not start says why in one line', async () => {
 
 test('the demo runs the relay, shows it, and leaves nothing behind', async (t) => {
   const temporary = emptyFolder(t);
-  const { lines, code } = await demo(temporary, ['--seconds', '2.5'], () => false);
+  const good = /^ +\d+ s +[\d,]+ pkt\/s .* sessions 1 .* drops none$/;
+  const { lines, code } = await demo(temporary, [], (line) => good.test(line));
+  // It fails when more than one in ten is lost: a machine that stands still for a moment may lose some.
   assert.equal(code, 0, lines.join('\n'));
-  const shown = lines.filter((line) => /^ +\d+ s +[\d,]+ pkt\/s .* sessions 1 .* drops none$/.test(line));
-  assert.ok(shown.length >= 1, lines.join('\n'));
-  const [, lost] = /^([\d,]+) lost, 0 duplicated, \d+ reordered, 0 corrupted$/.exec(lines.at(-1)!) ?? [];
-  // The demo itself fails from one in a hundred on; a machine that stands still for a moment may lose some.
-  assert.ok(Number(lost?.replaceAll(',', '')) <= 50, lines.join('\n'));
+  assert.match(lines.at(-1)!, /^[\d,]+ lost, 0 duplicated, \d+ reordered, 0 corrupted$/);
   assert.deepEqual(readdirSync(temporary), []);
+});
+
+test('after --seconds the demo ends by itself', async (t) => {
+  const { lines, code } = await demo(emptyFolder(t), ['--seconds', '0.5'], () => false);
+  assert.equal(code, 0, lines.join('\n'));
 });
 
 test('Ctrl-C ends the demo, at any time', async (t) => {
@@ -187,10 +194,14 @@ async function demo(
     env: { ...process.env, TMPDIR: folder },
   });
   const lines: string[] = [];
+  // A second Ctrl-C ends it at once.
+  let interrupted = false;
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line);
-      if (interrupt(line)) child.kill('SIGINT');
+      if (interrupted || !interrupt(line)) return;
+      interrupted = true;
+      child.kill('SIGINT');
     });
   }
   const [code] = (await once(child, 'close')) as [number | null];

@@ -285,7 +285,7 @@ test('every kind of misbehaviour is an answer no relay should believe', async (t
     const set = await post(master, '/dev/misbehave', { kind, only: 'register', times: 1 });
     assert.equal(set.status, 200, kind);
     // Some of them never come to an end.
-    const verdict = await believed(master, 300);
+    const verdict = await believed(master, 1000);
     assert.notEqual(verdict, 'a good answer', kind);
     assert.equal(await believed(master, 20_000), 'a good answer', `${kind} was to happen once`);
   }

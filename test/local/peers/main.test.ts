@@ -43,7 +43,7 @@ test('a run prints a line a second and a summary, and exits 0', async (t) => {
   const lines = out.trimEnd().split('\n');
   assert.match(
     lines[0]!,
-    /^ +1 s  2 sessions +[\d,]+ pkt\/s +[\d.]+ Mbit\/s  p50 [\d.]+ p99 [\d.]+ ms  lost 0  bad 0$/,
+    /^ +\d+ s  2 sessions +[\d,]+ pkt\/s +[\d.]+ Mbit\/s  p50 [\d.]+ p99 [\d.]+ ms  lost 0  bad 0$/,
   );
   assert.match(out, /^sessions {2}2 of 2 set up$/m);
   assert.match(out, /^checked {3}0 lost \(0 %\), 0 duplicated, 0 reordered, 0 corrupted$/m);
