@@ -36,6 +36,7 @@ suite('the images', { concurrency: 2, timeout: 900_000 }, () => {
     { timeout: 900_000 },
   );
 
+  // Ports below those that the kernel gives to others until they are used.
   for (const [index, [user, options]] of Object.entries(USERS).entries()) {
     test(`the relay forwards on a read-only root as ${user}, and SIGTERM drains it`, async (context) => {
       const master = await devMaster(context);

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 
 import { parseAllDocuments } from 'yaml';
@@ -248,13 +246,9 @@ interface Role {
 
 /** What the operator asked and the API server forbade, from its audit log. */
 function forbidden(operator: OperatorCluster): string[] {
-  return (
-    readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
-      .split('\n')
-      // The last may be half written.
-      .slice(0, -1)
-      .filter((line) => line.includes(USER) && line.includes('"code":403'))
-      .map((line) => JSON.parse(line) as { verb: string; requestURI: string })
-      .map(({ verb, requestURI }) => `${verb} ${requestURI}`)
-  );
+  return operator
+    .auditLines()
+    .filter((line) => line.includes(USER) && line.includes('"code":403'))
+    .map((line) => JSON.parse(line) as { verb: string; requestURI: string })
+    .map(({ verb, requestURI }) => `${verb} ${requestURI}`);
 }

@@ -383,10 +383,8 @@ suite('custom.metrics.k8s.io through the real aggregation layer', () => {
 
   test('helm uninstall takes the APIServices first', async () => {
     const byHelm = (): (string | undefined)[] =>
-      readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
-        .split('\n')
-        // The last may be half written.
-        .slice(0, -1)
+      operator
+        .auditLines()
         .map((line) => JSON.parse(line) as AuditLine)
         .filter(
           ({ verb, userAgent, stage }) =>

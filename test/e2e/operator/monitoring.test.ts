@@ -168,10 +168,8 @@ suite('monitoring, with the Prometheus Operator', { timeout: FIRST_BUILD_MS }, (
   });
 
   test('all of it was written once, and then left alone', () => {
-    const writes = readFileSync(join(operator.cluster.logDirectory, 'audit.log'), 'utf8')
-      .split('\n')
-      // The last may be half written.
-      .slice(0, -1)
+    const writes = operator
+      .auditLines()
       .map((line) => JSON.parse(line) as AuditEvent)
       .filter(
         ({ userAgent, stage, verb, objectRef }) =>

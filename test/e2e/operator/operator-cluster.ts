@@ -279,6 +279,11 @@ export class OperatorCluster {
     ]);
   }
 
+  /** Of the API server's audit log, each an event as JSON; the last line may be half written, and isn't among them. */
+  auditLines(): readonly string[] {
+    return readFileSync(join(this.cluster.logDirectory, 'audit.log'), 'utf8').split('\n').slice(0, -1);
+  }
+
   /** Relays end when their drain is over: some seconds after this. */
   async deleteFleet(name: string, namespace = 'default'): Promise<void> {
     await this.cluster.kubectl(['delete', 'wavryrelay', name, `--namespace=${namespace}`]);

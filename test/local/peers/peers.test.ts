@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { generateKey } from '../../../local/master/keys.ts';
 import { issueLease } from '../../../local/master/lease.ts';
@@ -12,6 +11,7 @@ import type { PeersOptions } from '../../../local/peers/peers-options.ts';
 import type { PeersSnapshot } from '../../../local/peers/peers-snapshot.ts';
 import { startPeers } from '../../../local/peers/peers.ts';
 import { makeReport } from '../../../local/peers/report.ts';
+import { until } from '../../e2e/operator/until.ts';
 import type { StandInOptions, StandInRelay } from './stand-in-relay.ts';
 import { startStandInRelay } from './stand-in-relay.ts';
 
@@ -64,7 +64,7 @@ async function run(
   });
   t.after(() => running.stop());
   if (seen) {
-    while (!seen(running.snapshot(), relay)) await sleep(20);
+    await until('what the run is for', () => seen(running.snapshot(), relay));
     void running.stop();
   }
   return { ...(await running.done), counts: relay.counts, sources: relay.sources };
@@ -141,7 +141,7 @@ test('a renewing peer waits for its acknowledgement, renews, and presents fresh 
   });
   t.after(() => running.stop());
   const renewed = ({ tally: { renews, acks } }: PeersSnapshot): boolean => renews >= 2 && acks > 2 + 2;
-  while (asked.length < 2 || !renewed(running.snapshot())) await sleep(20);
+  await until('a fresh lease to be renewed', () => asked.length >= 2 && renewed(running.snapshot()));
   const end = await running.stop();
   assert.ok(end.tally.renews >= 2);
   assert.ok(end.tally.acks > 2 + 2);
@@ -320,7 +320,7 @@ test('a relay that is not there is a failure with a reason, not a crash', async 
     size: 100,
   });
   t.after(() => running.stop());
-  while (running.snapshot().tally.socketErrors === 0) await sleep(20);
+  await until('the refusal', () => running.snapshot().tally.socketErrors > 0);
   const end = await running.stop();
   assert.equal(end.sessions.established, 0);
   assert.ok(end.tally.socketErrors > 0);
@@ -348,7 +348,7 @@ test('stop() ends a run without a duration, and snapshots can be had meanwhile',
     size: 100,
     onSecond: (snapshot) => seconds.push(snapshot),
   });
-  while (!seconds.some(({ recent }) => recent.count > 0)) await sleep(20);
+  await until('a second of talk', () => seconds.some(({ recent }) => recent.count > 0));
   assert.equal(running.snapshot().phase, 'talking');
   const end = await running.stop();
   assert.equal(end.phase, 'done');

@@ -99,24 +99,19 @@ test('flags say which server and as whom, with a kubeconfig and without', async 
     await ask([], { KUBECONFIG }, '/kubeconfig');
     await ask(['--token=mine', '--as=x', '--as-uid=7'], { KUBECONFIG }, '/token');
     await ask(['--token=mine'], { HOME: '/nowhere' }, '/without');
-    await assert.rejects(
-      ask(['--request-timeout=50ms'], { KUBECONFIG }, '/silent'),
-      /GET \/silent: .*timeout/,
-    );
+    await assert.rejects(ask(['--request-timeout=2s'], { KUBECONFIG }, '/silent'), /GET \/silent: .*timeout/);
     assert.deepEqual(
-      // Whether the silent one was reached within its time is the machine's matter.
-      seen
-        .filter(({ url }) => url !== '/silent')
-        .map(({ url, headers }) => [
-          url,
-          headers.authorization,
-          headers['impersonate-user'],
-          headers['impersonate-uid'],
-        ]),
+      seen.map(({ url, headers }) => [
+        url,
+        headers.authorization,
+        headers['impersonate-user'],
+        headers['impersonate-uid'],
+      ]),
       [
         ['/kubeconfig', 'Bearer https://first.example.com', undefined, undefined],
         ['/token', 'Bearer mine', 'x', '7'],
         ['/without', 'Bearer mine', undefined, undefined],
+        ['/silent', 'Bearer https://first.example.com', undefined, undefined],
       ],
     );
   } finally {
