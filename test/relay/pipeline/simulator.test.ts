@@ -22,7 +22,7 @@ const HOSTILE: Omit<World, 'seed'> = {
   durationMs: 10 * MINUTES,
   attacker: true,
   loss: 0.02,
-  outageMs: 1200,
+  outageMs: 900,
   restarts: true,
   rebinds: true,
 };
@@ -33,13 +33,16 @@ test('fault 20: with somebody who copies every packet and token, a session that 
 });
 
 // 103: a copy under the peer's own new address, of a packet that was lost, moves the peer to where it is.
-for (const seed of [1, 2, 103, randomInt(2 ** 31)]) {
+// The others once fell into what the relay doesn't promise (simulator.ts): a port changed before the first packet (1785017568), or
+// after a copied lease from the peer's address (1001309); two pings lost before an outage (1000453); the attacker at the peer's
+// new port (1000925).
+for (const seed of [1, 2, 103, 1_785_017_568, 1_001_309, 1_000_453, 1_000_925, randomInt(2 ** 31)]) {
   test(`a hostile world, seed ${seed}`, () => {
     survive({ ...HOSTILE, seed }, 10_000);
   });
 }
 
-for (const seed of [11, 12, randomInt(2 ** 31)]) {
+for (const seed of [11, 12, 1_000_398, randomInt(2 ** 31)]) {
   test(`a world without ill will but with long outages, seed ${seed}`, () => {
     survive(
       { ...HOSTILE, seed, attacker: false, loss: 0.1, outageMs: 25_000, durationMs: 30 * MINUTES },
