@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import process from 'node:process';
 
 import { ALL_BINARIES, BinaryUnavailableError, findBinaries } from '../local/cluster/binaries.ts';
+import { SEED } from './seed.ts';
 
 /**
  * Runs every `test/**\/*.test.ts` (or those below the folders and files named as arguments) with node:test.
@@ -28,10 +29,12 @@ if (wanted.length === 0) await buildTools();
 /** Two on two cores, where node:test would run one file at a time: those of the cluster wait most of their time. */
 const concurrency = Math.max(2, availableParallelism() - 1);
 
+console.log(`WAVRY_SEED=${SEED}`);
 const runner = spawn(
   process.execPath,
   [
     '--test',
+    `--import=${new URL('seed.ts', import.meta.url).href}`,
     // For what hangs, on the slowest machine: how long a thing takes is no test's matter.
     '--test-timeout=300000',
     '--test-reporter=spec',
@@ -39,7 +42,7 @@ const runner = spawn(
     ...options,
     ...files,
   ],
-  { stdio: 'inherit' },
+  { stdio: 'inherit', env: { ...process.env, WAVRY_SEED: `${SEED}` } },
 );
 runner.on('exit', (code, signal) => {
   if (signal) console.error(`the test runner was ended by ${signal}`);

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -129,7 +130,8 @@ function runTests(run: Run, environment: Readonly<Record<string, string>>): Prom
       '--test-reporter=spec',
       ...run.files.map((file) => join(import.meta.dirname, file)),
     ],
-    { stdio: 'inherit', env: { ...process.env, ...environment } },
+    // The long form looks in another place each time.
+    { stdio: 'inherit', env: { WAVRY_SEED: String(randomInt(2 ** 31)), ...process.env, ...environment } },
   );
   // A ctrl-C reaches the child as well, which then stops what it started.
   process.on('SIGINT', () => undefined);

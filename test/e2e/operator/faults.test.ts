@@ -5,6 +5,7 @@ import { after, afterEach, before, suite, test, type TestContext } from 'node:te
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Random } from '../../fuzz/random.ts';
+import { SEED } from '../../seed.ts';
 import { endState, whenReady } from './end-state.ts';
 import type { Fault, FaultProxy, SeenRequest } from './fault-proxy.ts';
 import { fleetOf, IMAGES, MASTER_URL, OperatorCluster, ROOT } from './operator-cluster.ts';
@@ -12,9 +13,8 @@ import { lease, type OperatorProcess } from './operator-process.ts';
 import { OutsideOperators } from './outside-operators.ts';
 import { until } from './until.ts';
 
-/** `npm run e2e -- faults` sets them. */
+/** `npm run e2e -- faults` sets it. */
 const KILLS = Number(process.env['WAVRY_KILLS'] ?? 8);
-const SEED = Number(process.env['WAVRY_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
 
 /** Long enough that the API server may restart, and that a busy machine takes nobody's lease away. */
 const LONG_LEASE = ['--lease-duration=120', '--renew-deadline=100', '--retry-period=1'];

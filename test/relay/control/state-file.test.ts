@@ -19,6 +19,7 @@ import { StateFile } from '../../../relay/control/state-file.ts';
 import { lockFile } from '../../../relay/control/state-lock.ts';
 import { StateSlots } from '../../../relay/control/state-slots.ts';
 import { RECORD_BYTES } from '../../../relay/session/record.ts';
+import { SEED } from '../../seed.ts';
 import { LogLines } from './log-lines.ts';
 import { RELAY_ID, partsOf, recordOf } from './state-records.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -299,14 +300,12 @@ function writer(t: TestContext, directory: string, seed: number, sessions: numbe
 
 test('kill -9 at any moment leaves a file that restores, and a directory that is free', async (t) => {
   const directory = temporaryFolder(t);
-  const seed = Math.floor(Math.random() * 2 ** 31);
-  t.diagnostic(`seed ${seed}`);
   let restored = 0;
   for (let i = 0; i < 6; i++) {
-    const { lines, kill } = writer(t, directory, seed + i, 500);
+    const { lines, kill } = writer(t, directory, SEED + i, 500);
     await waitUntil('it writes', () => lines.some((line) => line.startsWith('ready')));
     assert.equal(lines[0], `ready ${restored} 0`);
-    await setTimeout(20 + ((seed >>> i) % 150));
+    await setTimeout(20 + ((SEED >>> i) % 150));
     await kill();
     const { versions, corrupt } = await reread(join(directory, 'sessions'));
     assert.equal(corrupt, 0);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
+import { SEED } from '../../seed.ts';
 import { Simulator } from './simulator.ts';
 import type { World } from './simulator.ts';
 
@@ -36,13 +36,13 @@ test('fault 20: with somebody who copies every packet and token, a session that 
 // The others once fell into what the relay doesn't promise (simulator.ts): a port changed before the first packet (1785017568), or
 // after a copied lease from the peer's address (1001309); two pings lost before an outage (1000453); the attacker at the peer's
 // new port (1000925).
-for (const seed of [1, 2, 103, 1_785_017_568, 1_001_309, 1_000_453, 1_000_925, randomInt(2 ** 31)]) {
+for (const seed of [1, 2, 103, 1_785_017_568, 1_001_309, 1_000_453, 1_000_925, SEED]) {
   test(`a hostile world, seed ${seed}`, () => {
     survive({ ...HOSTILE, seed }, 10_000);
   });
 }
 
-for (const seed of [11, 12, 1_000_398, randomInt(2 ** 31)]) {
+for (const seed of [11, 12, 1_000_398, SEED]) {
   test(`a world without ill will but with long outages, seed ${seed}`, () => {
     survive(
       { ...HOSTILE, seed, attacker: false, loss: 0.1, outageMs: 25_000, durationMs: 30 * MINUTES },
