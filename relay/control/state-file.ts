@@ -27,8 +27,11 @@ export type TakeDirty = (
 const TICK_MS = 10;
 const RETRY_MS = 1000;
 const HANGS = 'the disk hangs';
-/** A write that takes longer counts as a failing disk. */
-const HANGING_MS = 5000;
+/**
+ * A write under way for more ticks, 5 s, counts as a failing disk. Ticks, because a process that stood still that long, as in a
+ * suspended machine, knows nothing of the disk.
+ */
+const HANGING_TICKS = 500;
 /** How long a stop waits for the disk. */
 const LAST_WRITE_MS = 2000;
 /** Restored sessions that no worker has shown by then were not taken. */
@@ -56,7 +59,7 @@ export class StateFile {
   /** What each slot has to become; undefined: zeros. */
   #pending = new Map<number, Uint8Array | undefined>();
   #writing: Promise<void> | undefined;
-  #writingSinceMs = 0;
+  #writingTicks = 0;
   #retryAtMs = 0;
   #problem: string | undefined;
   #writeErrors = 0;
@@ -141,15 +144,14 @@ export class StateFile {
   }
 
   #tick(): void {
-    const nowMs = this.#options.clock.nowMs();
     if (this.#writing) {
-      if (nowMs - this.#writingSinceMs > HANGING_MS) this.#fail(HANGS);
+      if (++this.#writingTicks > HANGING_TICKS) this.#fail(HANGS);
       return;
     }
-    if (nowMs < this.#retryAtMs) return;
+    if (this.#options.clock.nowMs() < this.#retryAtMs) return;
     this.#collect();
     if (this.#pending.size === 0) return;
-    this.#writingSinceMs = nowMs;
+    this.#writingTicks = 0;
     this.#writing = this.#write().finally(() => (this.#writing = undefined));
   }
 

@@ -223,7 +223,12 @@ test('a disk that hangs stalls nothing: it is said and counted, and stopping giv
   const dirty = new Dirty();
   file.start(dirty.take);
   dirty.set(0, 0, recordOf(1, 1));
-  await clock.advance(6000);
+  await clock.advance(100);
+  assert.equal(hangs, 1);
+  clock.freeze(60_000);
+  await clock.advance(4000);
+  assert.equal(file.writeErrorsTotal, 0, 'a process that stood still knows nothing of the disk');
+  await clock.advance(2000);
   dirty.set(0, 0, recordOf(1, 2));
   await clock.advance(6000);
   assert.equal(hangs, 1, 'one write at a time');

@@ -33,6 +33,11 @@ export class VirtualClock implements Clock {
     return this.#timers.length;
   }
 
+  /** The process stands still: time passes, and no timer comes to its turn. */
+  freeze(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Passes time, timer by timer, and lets what they start come to rest each time. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;

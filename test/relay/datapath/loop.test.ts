@@ -81,7 +81,7 @@ class Worker0 {
           ? undefined
           : {
               handOver: new HandOver(libc, rings, 0, workers),
-              nudge: new Nudge(libc, fds[0]!, address, cookie),
+              nudge: new Nudge(kernel, fds[0]!, address, cookie),
             },
     });
   }
@@ -127,7 +127,14 @@ class Worker0 {
 }
 
 test('what finds no room in the ring to its worker is received and dropped: backpressure', () => {
-  const relay = new Worker0(2);
+  let nudges = 0;
+  const relay = new Worker0(2, {
+    ...libc,
+    sendto: (...parameters) => {
+      nudges++;
+      return libc.sendto(...parameters);
+    },
+  });
   const sender = new NativeSocket('127.0.0.2', 4, false);
   const id = randomBytes(16);
   id.writeUInt32BE(2, 12);
@@ -143,6 +150,7 @@ test('what finds no room in the ring to its worker is received and dropped: back
   }
   while (relay.count('packets_rx') < 8 + packets - 256) relay.turn();
   assert.equal(relay.count('handed_over_packets'), 256);
+  assert.equal(nudges, 1, 'the first finds the other worker asleep');
   assert.equal(relay.count('backpressure_dropped_packets'), packets - 256);
   assert.equal(relay.count('session_not_found_packets'), 8);
   assert.equal(relay.count('packets_rx'), 8 + packets - 256);
