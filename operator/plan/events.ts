@@ -1,6 +1,6 @@
 import type { DrainReason } from '../api/meta.ts';
 import type { SizeDecision } from './fleet-size.ts';
-import { isFresh, type RelayView } from './relay-view.ts';
+import type { RelayView } from './relay-view.ts';
 import type { PlannedEvent, World } from './world.ts';
 
 /**
@@ -21,7 +21,7 @@ export function drainStarted(
     ScaleDown: askedFor(world),
     Rollout: `revision ${target} takes the place of ${view.relay.revision}`,
   };
-  const why = reason === 'Requested' ? '' : `; ${whyThisOne(view, rest, world)}`;
+  const why = reason === 'Requested' ? '' : `; ${whyThisOne(view, rest)}`;
   return normal(
     'DrainStarted',
     `${view.relay.name} drains ${view.sessions} sessions: ${causes[reason]}${why}`,
@@ -132,10 +132,10 @@ function askedFor({ fleet }: World): string {
 }
 
 /** The order of the choice (design-operator 4, Scale): not in service, then fewest sessions, then youngest. */
-function whyThisOne(view: RelayView, rest: readonly RelayView[], { nowMs }: World): string {
+function whyThisOne(view: RelayView, rest: readonly RelayView[]): string {
   if (view.serving === 'no') return view.sessions > 0 ? "it hasn't been ready for long" : 'it serves nobody';
   if (view.serving === 'unknown') {
-    return isFresh(view.poll, nowMs) ? "it isn't registered" : "it doesn't answer";
+    return view.fresh ? "it isn't registered" : "it doesn't answer";
   }
   if (rest.length === 0) return 'no other is left';
   const fewest = Math.min(...rest.map((other) => other.sessions));

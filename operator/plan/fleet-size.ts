@@ -135,9 +135,9 @@ function victims(present: readonly RelayView[], bounds: Bounds): RelayView[] {
   return chosen;
 }
 
-/** By its own word or, while it can't be asked, by its kubelet's. */
-function isInService({ serving, pod }: RelayView): boolean {
-  return serving === 'yes' || (serving === 'unknown' && pod?.ready === true);
+/** By its own word or, while it can't be asked, by its kubelet's: that calls a relay ready which Master has forgotten. */
+function isInService({ serving, pod, fresh }: RelayView): boolean {
+  return serving === 'yes' || (serving === 'unknown' && !fresh && pod?.ready === true);
 }
 
 /** Not in service, then fewest sessions, then youngest (design-operator 4, Scale); the name breaks ties for good. */

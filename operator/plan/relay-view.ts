@@ -23,6 +23,8 @@ export interface RelayView {
   readonly exposure: RelayExposure;
   readonly terminatingPods: readonly ObservedPod[];
   readonly poll: Poll | undefined;
+  /** What it said is recent enough to be true still. */
+  readonly fresh: boolean;
   /** What the last status said of its pod, perhaps by an operator before this one. */
   readonly written: RelayStatus | undefined;
   readonly serving: 'yes' | 'no' | 'unknown';
@@ -109,6 +111,7 @@ function viewRelay(
     exposure,
     terminatingPods,
     poll,
+    fresh,
     written,
     serving: serves ? 'yes' : out ? 'no' : 'unknown',
     away,

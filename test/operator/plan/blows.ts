@@ -66,9 +66,10 @@ export function second(cluster: ModelCluster, most?: number): void {
   cluster.advance(1000);
 }
 
-/** Relays that serve, also where they lost their registration just now or can't be asked. */
+/** Relays that serve; while none can be asked, also those that came to serve and may have ceased to unheard. */
 function inService(cluster: ModelCluster): number {
-  return cluster.serving().filter(({ relay }) => relay.drainingSinceMs === undefined).length;
+  const serving = cluster.answering ? cluster.serving() : cluster.registered();
+  return serving.filter(({ relay }) => relay.drainingSinceMs === undefined).length;
 }
 
 export function befall(cluster: ModelCluster, { kind, who, amount }: Blow): void {

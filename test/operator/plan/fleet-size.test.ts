@@ -73,6 +73,18 @@ suite('relays that lose their registration', () => {
     assert.deepEqual(cluster.lost, []);
   });
 
+  test('and hold nobody go before those that Master hands out, though their kubelets call them ready', () => {
+    const cluster = fleetOf(4);
+    for (const model of relays(cluster)) model.sessions = 0;
+    const [oldest] = relays(cluster);
+    oldest!.unregistered = true;
+    assert.equal(oldest!.pod!.ready, true);
+    cluster.edit({ replicas: 3 });
+    cluster.step();
+    assert.deepEqual(draining(cluster), [oldest]);
+    assert.equal(inService(cluster), 3);
+  });
+
   test('and hold nobody go with the first that could take their place', () => {
     const cluster = new ModelCluster({ master: { url: 'https://master.example.com' }, replicas: 3 });
     cluster.broken.add('relay:1');

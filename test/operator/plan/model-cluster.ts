@@ -435,6 +435,13 @@ export class ModelCluster {
     return [...this.relays.values()].filter((model) => this.#isRegistered(model) && !model.draining);
   }
 
+  /** Those that came to serve, whatever has become of them since. */
+  registered(): ModelRelay[] {
+    return [...this.relays.values()].filter(
+      ({ pod, registersAtMs }) => pod?.phase === 'Running' && this.nowMs >= registersAtMs,
+    );
+  }
+
   #hear(model: ModelRelay): void {
     if (model.pod && this.nowMs >= model.hearsAtMs) {
       model.draining = model.pod.annotations[Annotation.draining] === 'true';

@@ -130,7 +130,8 @@ test('whatever fleets plan side by side, each relay finds a node with its port f
             model.sessions = model.draining ? Math.min(model.sessions, sessions) : sessions;
           pass(steps, turn);
         }
-        pass(150);
+        // A drain of a minute, and the pod's grace of another and a half.
+        pass(200);
         const asked = fleets.reduce((sum, { spec: { replicas } }) => sum + replicas, 0);
         const relays = fleets.flatMap((fleet) => [...fleet.relays.values()]);
         assert.equal(relays.length, Math.min(asked, nodes * portCount));
