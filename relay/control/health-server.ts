@@ -92,6 +92,8 @@ function createHealthApp(sources: MetricSources, log: ControlLog): Express {
 /** The endpoints are read-only: no method but GET and HEAD, no body, no long URL. */
 const refuseOddRequests: RequestHandler = (request, response, next) => {
   response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
+  // Express would answer `*` with a bare 304; what these say is new each time.
+  delete request.headers['if-none-match'];
   const body = request.headers['transfer-encoding'] ?? request.headers['content-length'] ?? '0';
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.set({ Allow: 'GET, HEAD', Connection: 'close' });

@@ -126,11 +126,13 @@ test('/health is 500 with a reason for a dead data plane', async (context) => {
   assert.equal(JSON.parse(body).reason, 'worker 1 is stalled');
 });
 
-test('HEAD, unknown paths, other methods, bodies and long URLs', async (context) => {
+test('HEAD, conditions, unknown paths, other methods, bodies and long URLs', async (context) => {
   const { url, port } = await serve(context, servingRelay().sources);
   for (const path of ['/health', '/ready', '/metrics', '/metrics/prometheus']) {
     const head = await get(url + path, 'HEAD');
     assert.deepEqual([head.status, head.body], [200, ''], path);
+    const conditional = await raw(port, `GET ${path} HTTP/1.0\r\nIf-None-Match: *\r\n\r\n`);
+    assert.match(conditional, /^HTTP\/1\.1 200 [^]*\r\n\r\n[^]/, path);
   }
   for (const path of [
     '/',
