@@ -52,7 +52,7 @@ const KEEP_ALIVE_TICKS = 20;
 const SETTLE_MS = 10_000;
 const SETTLE_TICK_MS = 50;
 /** Two seconds: a relay that gets no processor for so long has lost nothing yet. */
-const QUIET_TICKS = 40;
+const QUIET_TICKS = 2000 / SETTLE_TICK_MS;
 /** Far beyond the relay's replay window of 128. */
 const OLD_PACKET = 200;
 const REPLAY_OLD_EVERY = 64;

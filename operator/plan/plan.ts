@@ -43,7 +43,6 @@ import { exposurePatch } from './relay-exposure.ts';
 import type { Trouble } from './relay-status.ts';
 import {
   hasEnded,
-  isFresh,
   leavingPods,
   NODE_LOST_MS,
   outSinceMs,
@@ -273,13 +272,13 @@ function lostNodeLooks(world: World): number[] {
 /** The next time at which a relay that isn't ready has been so for long, or a poll grows stale. */
 function readyLooks(world: World, relays: readonly RelayView[]): number[] {
   const timeoutMs = durationSeconds(world.fleet.spec.exposure.readyTimeout) * 1000;
-  return relays.flatMap(({ relay, pod, poll }) => {
+  return relays.flatMap(({ relay, pod, poll, fresh }) => {
     const outMs = outSinceMs(relay, pod, world.nodes.get(pod?.node ?? ''));
     return [
       ...(outMs === undefined ? [] : [outMs + NODE_LOST_MS, outMs + timeoutMs]),
       // One that came to serve long ago no longer shows that a rollout gets on.
       ...(pod?.readyChangedMs === undefined ? [] : [pod.readyChangedMs + timeoutMs]),
-      ...(poll && isFresh(poll, world.nowMs) ? [poll.answeredMs + POLL_STALE_MS + 1] : []),
+      ...(poll && fresh ? [poll.answeredMs + POLL_STALE_MS + 1] : []),
     ];
   });
 }

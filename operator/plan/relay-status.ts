@@ -3,7 +3,7 @@ import type { DrainReason } from '../api/meta.ts';
 import type { RelayStatus } from '../api/status.ts';
 import type { EndpointDecision } from './endpoint.ts';
 import { crowdedAddress } from './master-registry.ts';
-import { hasAnswered, isFresh, type RelayView } from './relay-view.ts';
+import { hasAnswered, type RelayView } from './relay-view.ts';
 import type { World } from './world.ts';
 
 /** Why a relay isn't serving: a reason in one word, and what it means and what to do. */
@@ -64,7 +64,7 @@ export function troubleOf(world: World, view: RelayView, endpoint: EndpointDecis
       message: `pod ${pod.name} doesn't answer yet${poll?.error ? `: ${poll.error}` : ''}`,
     };
   }
-  if (!isFresh(poll, world.nowMs)) {
+  if (!view.fresh) {
     return {
       reason: 'Unreachable',
       message: `pod ${pod.name} no longer answers: ${poll.error ?? 'no reply'}`,

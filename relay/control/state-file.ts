@@ -31,7 +31,7 @@ const HANGS = 'the disk hangs';
  * A write under way for more ticks, 5 s, counts as a failing disk. Ticks, because a process that stood still that long, as in a
  * suspended machine, knows nothing of the disk.
  */
-const HANGING_TICKS = 500;
+const HANGING_TICKS = 5000 / TICK_MS;
 /** How long a stop waits for the disk. */
 const LAST_WRITE_MS = 2000;
 /** Restored sessions that no worker has shown by then were not taken. */

@@ -32,11 +32,11 @@ function folder(name: string, programs: Record<string, string>): string {
 const SYSTEM = '/usr/bin:/bin';
 const kubernetes = (version: string): string => `echo "Kubernetes ${version}"`;
 /** Stands for a Go that takes a while: writes to the file after -o, and counts. */
-const GO = `
+const go = (seconds: number): string => `
 [ "$1" = version ] && exit 0
 echo once >> ${base}/builds
 while [ $# -gt 1 ]; do [ "$1" = -o ] && target=$2; shift; done
-printf '#!/bin/sh\\n' > "$target"; chmod 755 "$target"; sleep 0.5; echo 'echo whole' >> "$target"`;
+printf '#!/bin/sh\\n' > "$target"; chmod 755 "$target"; sleep ${seconds}; echo 'echo whole' >> "$target"`;
 
 suite('where the binaries come from', () => {
   let cache: string;
@@ -74,7 +74,7 @@ suite('where the binaries come from', () => {
   });
 
   test('what is built is told, cached, and whole, and built once for all who ask at the same time', async () => {
-    const withGo = { ...env, PATH: `${folder('go', { go: GO })}:${SYSTEM}` };
+    const withGo = { ...env, PATH: `${folder('go', { go: go(0.5) })}:${SYSTEM}` };
     const told: BinaryProgress[] = [];
     const asked = [1, 2, 3].map(() =>
       findBinaries(['etcd'], { env: withGo, onProgress: (step) => told.push(step) }),
@@ -102,7 +102,7 @@ suite('where the binaries come from', () => {
 
     const given = {
       ...env,
-      PATH: `${folder('slow-go', { go: GO.replace('sleep 0.5', 'sleep 60') })}:${SYSTEM}`,
+      PATH: `${folder('slow-go', { go: go(60) })}:${SYSTEM}`,
     };
     const abort = new AbortController();
     const building = findBinaries(['etcd'], { env: given, signal: abort.signal });

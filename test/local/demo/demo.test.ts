@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { createInterface } from 'node:readline';
-import type { TestContext } from 'node:test';
+import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { freePort } from '../../../local/demo/free-port.ts';
@@ -16,6 +10,7 @@ import { cut } from '../../../local/demo/screen.ts';
 import type { Scene } from '../../../local/demo/view.ts';
 import { DROP_REASONS, drawLine, drawView, sparkline } from '../../../local/demo/view.ts';
 import { Tally } from '../../../local/peers/tally.ts';
+import { emptyFolder, start } from './fixtures/start.ts';
 
 const CLEAR = (_style: string, text: string): string => text;
 const LATENCY = { count: 10, p50: 0.052, p90: 0.1, p99: 1.25, p99_9: 2, max: 3 };
@@ -177,33 +172,15 @@ test('a flag that the demo does not know is one line and exit 64', async (t) => 
   assert.match(lines[0]!, /^demo: .*--sekonds/);
 });
 
-function emptyFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'demo-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /** Runs the demo with `folder` for its temporary files; SIGINT as soon as `interrupt` says so of a line. */
-async function demo(
+function demo(
   folder: string,
   args: readonly string[],
   interrupt: (line: string) => boolean,
 ): Promise<{ lines: string[]; code: number | null }> {
-  const child = spawn(process.execPath, ['local/demo/relay-demo.ts', ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, TMPDIR: folder },
-  });
-  const lines: string[] = [];
-  // A second Ctrl-C ends it at once.
-  let interrupted = false;
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
-      lines.push(line);
-      if (interrupted || !interrupt(line)) return;
-      interrupted = true;
-      child.kill('SIGINT');
-    });
-  }
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { lines, code };
+  const onLine = (line: string): void => {
+    if (interrupt(line)) running.interrupt();
+  };
+  const running = start(folder, args, {}, onLine, 'local/demo/relay-demo.ts');
+  return running.ended;
 }

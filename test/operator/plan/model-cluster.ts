@@ -405,7 +405,11 @@ export class ModelCluster {
   }
 
   #isRegistered(model: ModelRelay): boolean {
-    return model.pod?.phase === 'Running' && this.nowMs >= model.registersAtMs && !model.unregistered;
+    return this.#cameToServe(model) && !model.unregistered;
+  }
+
+  #cameToServe({ pod, registersAtMs }: ModelRelay): boolean {
+    return pod?.phase === 'Running' && this.nowMs >= registersAtMs;
   }
 
   /** Writes, or takes away, somebody's wish to have a relay drained. */
@@ -437,9 +441,7 @@ export class ModelCluster {
 
   /** Those that came to serve, whatever has become of them since. */
   registered(): ModelRelay[] {
-    return [...this.relays.values()].filter(
-      ({ pod, registersAtMs }) => pod?.phase === 'Running' && this.nowMs >= registersAtMs,
-    );
+    return [...this.relays.values()].filter((model) => this.#cameToServe(model));
   }
 
   #hear(model: ModelRelay): void {
